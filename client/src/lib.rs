@@ -1,0 +1,1 @@
+//! Ajar: a private, end-to-end encrypted journal for two.

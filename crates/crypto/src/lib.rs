@@ -1,0 +1,1 @@
+//! Keys and sealing: envelopes, epochs, pairing, recovery words, vault, padding.

@@ -1,0 +1,1 @@
+//! One replica without I/O: chains, epochs, inbox, outbox, frontier and documents.

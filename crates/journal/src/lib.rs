@@ -1,0 +1,1 @@
+//! The journal as Automerge documents: schema, edits and queries.

@@ -1,0 +1,1 @@
+//! Encrypted Automerge sync for two: builder, handles, events, driver, sealed store.

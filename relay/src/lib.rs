@@ -1,0 +1,1 @@
+//! The Ajar relay: stores and forwards ciphertext for two.

@@ -1,0 +1,1 @@
+//! End-to-end tests of Ajar with real binaries, real QUIC and real disks.
