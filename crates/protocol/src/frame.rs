@@ -1,0 +1,129 @@
+//! Frames on a stream: `u32 length | u8 type | body`, where the length counts type and body.
+//!
+//! Frame numbers live in [`Tag`]; a removed number is never used again.
+
+use crate::error::Malformed;
+
+/// Length of the length field.
+pub const LENGTH: usize = 4;
+
+/// Type of a frame. Client and relay number their messages apart: below 128 the client
+/// speaks, from 128 on the relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Tag {
+    /// Client: login.
+    Login = 1,
+    /// Client: an unknown space presents its genesis and a claim or permit.
+    Introduce = 2,
+    /// Client: a party-chain link to store.
+    AppendLink = 3,
+    /// Client: catch up from here and stay subscribed.
+    Subscribe = 4,
+    /// Client: an envelope to store and forward.
+    Append = 5,
+    /// Client: opens a pairing mailbox.
+    MailboxOpen = 16,
+    /// Client: joins a pairing mailbox.
+    MailboxJoin = 17,
+    /// Client: a message for the other side of the mailbox.
+    MailboxSend = 18,
+    /// Relay: login accepted.
+    Welcome = 128,
+    /// Relay: refused; the connection ends.
+    Refused = 129,
+    /// Relay: the space is admitted.
+    Admitted = 130,
+    /// Relay: a party-chain link.
+    Link = 131,
+    /// Relay: a link is stored.
+    LinkStored = 132,
+    /// Relay: a link was not stored.
+    LinkNotStored = 133,
+    /// Relay: an envelope.
+    Envelope = 134,
+    /// Relay: an envelope is durable.
+    Stored = 135,
+    /// Relay: an envelope was not stored.
+    NotStored = 136,
+    /// Relay: everything stored up to now has been sent.
+    CaughtUp = 137,
+    /// Relay: the mailbox is open under this number.
+    MailboxOpened = 144,
+    /// Relay: the other side is there.
+    MailboxPeer = 145,
+    /// Relay: a message from the other side.
+    MailboxMessage = 146,
+}
+
+impl Tag {
+    /// Tag of a byte, if it names one.
+    #[must_use]
+    pub fn from_byte(byte: u8) -> Option<Self> {
+        use Tag::{
+            Admitted, Append, AppendLink, CaughtUp, Envelope, Introduce, Link, LinkNotStored,
+            LinkStored, Login, MailboxJoin, MailboxMessage, MailboxOpen, MailboxOpened,
+            MailboxPeer, MailboxSend, NotStored, Refused, Stored, Subscribe, Welcome,
+        };
+        let all = [
+            Login,
+            Introduce,
+            AppendLink,
+            Subscribe,
+            Append,
+            MailboxOpen,
+            MailboxJoin,
+            MailboxSend,
+            Welcome,
+            Refused,
+            Admitted,
+            Link,
+            LinkStored,
+            LinkNotStored,
+            Envelope,
+            Stored,
+            NotStored,
+            CaughtUp,
+            MailboxOpened,
+            MailboxPeer,
+            MailboxMessage,
+        ];
+        all.into_iter().find(|tag| *tag as u8 == byte)
+    }
+}
+
+/// Wraps a body into a frame.
+///
+/// # Panics
+/// When the body is 4 GiB or longer; bodies are bounded far below by their own limits.
+#[must_use]
+pub fn wrap(tag: Tag, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len() + 1).expect("bodies are far below 4 GiB");
+    let mut out = Vec::with_capacity(LENGTH + 1 + body.len());
+    out.extend_from_slice(&length.to_be_bytes());
+    out.push(tag as u8);
+    out.extend_from_slice(body);
+    out
+}
+
+/// Checks the length field of a frame against the limit in force.
+///
+/// # Errors
+/// [`Malformed::TooLarge`] over the limit, [`Malformed::Truncated`] when it is zero.
+pub fn checked_length(field: [u8; LENGTH], limit: usize) -> Result<usize, Malformed> {
+    let length = u32::from_be_bytes(field) as usize;
+    match length {
+        0 => Err(Malformed::Truncated("frame")),
+        _ if length > limit => Err(Malformed::TooLarge("frame")),
+        _ => Ok(length),
+    }
+}
+
+/// Splits the content of a frame (what follows the length) into tag and body.
+///
+/// # Errors
+/// [`Malformed::Truncated`] when empty, [`Malformed::Kind`] for an unknown tag.
+pub fn split(content: &[u8]) -> Result<(Tag, &[u8]), Malformed> {
+    let (tag, body) = content.split_first().ok_or(Malformed::Truncated("frame"))?;
+    Ok((Tag::from_byte(*tag).ok_or(Malformed::Kind("frame"))?, body))
+}
