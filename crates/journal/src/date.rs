@@ -1,0 +1,115 @@
+//! Days and times as people write them: `YYYY-MM-DD`, or `YYYY-MM-DDTHH:MM` in local time.
+//!
+//! Strings of this form sort as the calendar does.
+
+use crate::error::Invalid;
+
+/// Length of the day part, in bytes.
+const DAY_LEN: usize = 10;
+
+/// Checks that `date` is a day of the calendar (years 0001 to 9999), with or without a time.
+///
+/// # Errors
+/// [`Invalid::BadDate`].
+pub fn check(date: &str) -> Result<(), Invalid> {
+    parse(date).ok_or(Invalid::BadDate)
+}
+
+/// The day of a checked date: the time, if there is one, is left out.
+#[must_use]
+pub fn day(date: &str) -> &str {
+    date.get(..DAY_LEN).unwrap_or(date)
+}
+
+fn parse(date: &str) -> Option<()> {
+    let (day, time) = match date.split_once('T') {
+        Some((day, time)) => (day, Some(time)),
+        None => (date, None),
+    };
+    let mut parts = day.split('-');
+    let year = number(parts.next()?, 4)?;
+    let month = number(parts.next()?, 2)?;
+    let day = number(parts.next()?, 2)?;
+    let whole = parts.next().is_none() && year >= 1 && day >= 1;
+    let in_month = day <= days_in(year, month)?;
+    let time = match time {
+        None => true,
+        Some(time) => {
+            let (hour, minute) = time.split_once(':')?;
+            number(hour, 2)? < 24 && number(minute, 2)? < 60
+        }
+    };
+    (whole && in_month && time).then_some(())
+}
+
+/// Exactly `len` ASCII digits; `str::parse` alone would take a sign.
+fn number(digits: &str, len: usize) -> Option<u32> {
+    let plain = digits.len() == len && digits.bytes().all(|b| b.is_ascii_digit());
+    if plain { digits.parse().ok() } else { None }
+}
+
+fn days_in(year: u32, month: u32) -> Option<u32> {
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => Some(31),
+        4 | 6 | 9 | 11 => Some(30),
+        2 => Some(if leap { 29 } else { 28 }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_and_times_that_exist_are_taken() {
+        for date in [
+            "2026-07-01",
+            "2026-07-01T00:00",
+            "2026-07-01T23:59",
+            "2024-02-29",
+            "2000-02-29",
+            "0001-01-01",
+            "9999-12-31T12:30",
+        ] {
+            assert_eq!(check(date), Ok(()), "{date}");
+        }
+    }
+
+    #[test]
+    fn days_that_do_not_exist_and_other_spellings_are_refused() {
+        for date in [
+            "",
+            "2026-02-29",
+            "1900-02-29",
+            "2026-04-31",
+            "2026-13-01",
+            "2026-00-10",
+            "2026-01-00",
+            "0000-01-01",
+            "2026-1-1",
+            "+026-01-01",
+            "2026-01-+1",
+            "2026-01-01-01",
+            "2026-01-01T",
+            "2026-01-01T24:00",
+            "2026-01-01T12:60",
+            "2026-01-01T1:30",
+            "2026-01-01T12:30:00",
+            "2026-01-01T12:30Z",
+            "2026-01-01 12:30",
+            " 2026-01-01",
+            "2026-01-01\n",
+            "٢٠٢٦-٠١-٠١",
+        ] {
+            assert_eq!(check(date), Err(Invalid::BadDate), "{date:?}");
+        }
+    }
+
+    #[test]
+    fn the_day_leaves_the_time_out() {
+        assert_eq!(day("2026-07-01T21:30"), "2026-07-01");
+        assert_eq!(day("2026-07-01"), "2026-07-01");
+    }
+}

@@ -1,0 +1,128 @@
+//! Keys, kinds and sizes of the records (`docs/architecture.md`, Documents).
+//!
+//! The root of every document is a map. Keys this version does not know are ignored on reading and
+//! left alone on writing, so a newer version's records survive an older one's edits.
+
+use std::fmt;
+
+use automerge::ReadDoc;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Unreadable;
+use crate::read::View;
+
+/// Version of the record layout this crate writes.
+pub const SCHEMA_VERSION: u64 = 1;
+
+/// Root key: layout version, an unsigned number.
+pub const SCHEMA: &str = "schema";
+/// Root key: kind of record, a string.
+pub const KIND: &str = "kind";
+/// Root key: title, a string; absent when there is none.
+pub const TITLE: &str = "title";
+/// Root key: the day (and time) the record is about, a string as in [`crate::date`].
+pub const DATE: &str = "date";
+/// Root key: list of paragraphs, each one scalar string.
+pub const BODY: &str = "body";
+/// Root key of an entry: map from tag to `true`.
+pub const TAGS: &str = "tags";
+/// Root key of an entry: when it was created, milliseconds since 1970 (UTC).
+pub const CREATED_AT: &str = "created_at_ms";
+/// Root key of an entry: when it was last saved, milliseconds since 1970 (UTC).
+pub const SAVED_AT: &str = "saved_at_ms";
+/// Root key of an entry: map from opening id to a map of [`STAGE`] and [`AT`].
+pub const OPENINGS: &str = "openings";
+/// Key of an opening, and of one item of [`OPENINGS`]: the stage's word.
+pub const STAGE: &str = "stage";
+/// Key of one item of [`OPENINGS`]: when, milliseconds since 1970 (UTC).
+pub const AT: &str = "at_ms";
+/// Root key of an opening: the day it was opened.
+pub const OPENED_ON: &str = "opened_on";
+/// Root key of a profile: the name, a string.
+pub const NAME: &str = "name";
+
+/// Longest title, in characters.
+pub const TITLE_CHARS_MAX: usize = 1000;
+/// Largest text a person may save, in bytes. A save is one change, and one change with all its
+/// bookkeeping must fit into one envelope (1,000,000 bytes; `docs/protocol.md` §2.4).
+pub const TEXT_BYTES_MAX: usize = 800_000;
+/// Most paragraphs a person may save. Receivers refuse a change of more than 50,000 operations
+/// (`docs/protocol.md` §2.6), and a rewrite needs up to two for each.
+pub const PARAGRAPHS_MAX: usize = 16_384;
+/// Largest body that is read, in bytes: several devices may have saved at the same time.
+pub const MERGED_TEXT_BYTES_MAX: usize = 16 << 20;
+/// Most paragraphs that are read.
+pub const MERGED_PARAGRAPHS_MAX: usize = 1 << 17;
+/// Most list operations one save may need.
+pub(crate) const EDIT_STEPS_MAX: usize = 40_000;
+/// Most tags a person may give.
+pub const TAGS_MAX: usize = 64;
+/// Most tags that are read: several devices may have added some at the same time.
+pub const MERGED_TAGS_MAX: usize = 512;
+/// Longest tag, in characters.
+pub const TAG_CHARS_MAX: usize = 64;
+/// Longest name of a person, in characters.
+pub const NAME_CHARS_MAX: usize = 64;
+/// Most openings of one entry that are read.
+pub const OPENINGS_MAX: usize = 4096;
+/// Longest word for a kind or a stage, in characters.
+pub(crate) const WORD_CHARS_MAX: usize = 64;
+
+/// What kind of record a document holds.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum Kind {
+    /// A private entry ([`crate::entry`]).
+    Entry,
+    /// A shared copy ([`crate::opening`]).
+    Opening,
+    /// A person's name ([`crate::profile`]).
+    Profile,
+    /// Something a newer version writes; its word, as found (show it through
+    /// [`crate::text::displayable_line`]).
+    Unknown(String),
+}
+
+impl Kind {
+    /// The word stored under [`KIND`].
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Entry => "entry",
+            Self::Opening => "opening",
+            Self::Profile => "profile",
+            Self::Unknown(word) => word,
+        }
+    }
+}
+
+impl From<String> for Kind {
+    fn from(word: String) -> Self {
+        match word.as_str() {
+            "entry" => Self::Entry,
+            "opening" => Self::Opening,
+            "profile" => Self::Profile,
+            _ => Self::Unknown(word),
+        }
+    }
+}
+
+impl From<Kind> for String {
+    fn from(kind: Kind) -> Self {
+        kind.as_str().to_owned()
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&crate::text::displayable_line(self.as_str()))
+    }
+}
+
+/// Reads which kind of record `doc` holds. A newer layout is no error: what is known is read.
+///
+/// # Errors
+/// [`Unreadable`] if the layout version or the kind is missing or of the wrong type.
+pub fn kind_of<D: ReadDoc>(doc: &D) -> Result<Kind, Unreadable> {
+    View::now(doc).kind()
+}

@@ -1,0 +1,12 @@
+//! The journal's stories: Ana and Ben keep, open, change and look back.
+
+#[cfg(test)]
+mod entry;
+#[cfg(test)]
+mod history;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod opening;
+#[cfg(test)]
+mod story;
