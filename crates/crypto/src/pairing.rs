@@ -16,6 +16,7 @@
 
 use std::fmt;
 
+pub use ajar_protocol::mailbox::Purpose;
 use ed25519_dalek::VerifyingKey;
 use sha2::{Digest, Sha256};
 use spake2::{Ed25519Group, Identity, Password, Spake2};
@@ -84,22 +85,10 @@ pub enum ChannelError {
     Closed,
 }
 
-/// What two devices pair for. Each purpose is another identity in the exchange, so a code made
-/// for one cannot be used for the other, whatever the relay says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// A person adds a device of their own.
-    DeviceLink,
-    /// Two people make a shared space.
-    PartnerLink,
-}
-
-impl Purpose {
-    fn label(self) -> &'static str {
-        match self {
-            Self::DeviceLink => label::PAIR_DEVICE_LINK,
-            Self::PartnerLink => label::PAIR_PARTNER_LINK,
-        }
+fn label_of(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::DeviceLink => label::PAIR_DEVICE_LINK,
+        Purpose::PartnerLink => label::PAIR_PARTNER_LINK,
     }
 }
 
@@ -117,7 +106,7 @@ impl Identities {
         }
         let side = |name: &[u8]| {
             [
-                &prefixed(purpose.label()),
+                &prefixed(label_of(purpose)),
                 name,
                 nameplate.as_bytes(),
                 relay_pk,

@@ -1,1 +1,31 @@
-//! One replica without I/O: chains, epochs, inbox, outbox, frontier and documents.
+//! One replica of one space, without I/O.
+//!
+//! A [`Replica`] holds the party chains, epochs, frontier and documents of a space. Time and
+//! randomness are arguments, storage is a synchronous trait ([`store::Store`]), and the
+//! network is a list of messages to send ([`output::Outputs`]). The rule of its loop: one
+//! mutation, one atomic and durable batch, then events. Nothing is reported, and nothing is
+//! sent, that is not on disk.
+//!
+//! What is checked, and in which order, is §2.5 and §2.6 of the protocol (`docs/protocol.md`).
+
+pub mod clock;
+pub mod documents;
+pub mod epochs;
+pub mod error;
+mod inbox;
+pub mod notice;
+mod outbox;
+pub mod output;
+pub mod pairing;
+pub mod replica;
+mod space;
+mod state;
+pub mod store;
+mod uplink;
+
+pub use clock::Now;
+pub use documents::Ownership;
+pub use error::{EngineError, Misuse};
+pub use notice::{Notice, NoticeKind};
+pub use output::{Event, Outputs};
+pub use replica::{DocInfo, Replica, SpaceStatus};

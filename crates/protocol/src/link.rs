@@ -83,7 +83,10 @@ pub fn verifying_key(bytes: &[u8; 32], what: &'static str) -> Result<VerifyingKe
 
 /// The X25519 points of small order that make a shared secret of zero, by their canonical
 /// and non-canonical encodings with the top bit cleared (RFC 7748 §6.1).
-#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which would refuse")]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler, which would refuse"
+)]
 const LOW_ORDER: [[u8; 32]; 7] = {
     let mut points = [[0u8; 32]; 7];
     points[1][0] = 1;

@@ -26,15 +26,6 @@ impl Purpose {
             _ => Err(Malformed::Value("purpose of a pairing code")),
         }
     }
-
-    /// Name in the PAKE identities.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::DeviceLink => "device-link",
-            Self::PartnerLink => "partner-link",
-        }
-    }
 }
 
 /// Smallest nameplate: four digits without a leading zero.

@@ -1,0 +1,175 @@
+//! Documents in memory: loaded when needed, dropped when unused or when in doubt.
+
+use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use ajar_protocol::DocId;
+use ajar_protocol::codec::{Reader, Writer};
+use automerge::{Automerge, Change};
+
+use super::DocMeta;
+use crate::error::EngineError;
+use crate::store::{Batch, Key, Store};
+
+/// Documents kept in memory.
+const KEPT: usize = 128;
+/// Chunks after which a document is compacted.
+const COMPACT_AT: u32 = 32;
+
+pub(crate) struct Loaded {
+    pub(crate) doc: Automerge,
+    /// Last sequence number of each actor.
+    pub(crate) seqs: BTreeMap<Vec<u8>, u64>,
+    used: u64,
+}
+
+impl Loaded {
+    pub(crate) fn empty() -> Self {
+        Self {
+            doc: Automerge::new(),
+            seqs: BTreeMap::new(),
+            used: 0,
+        }
+    }
+
+    fn from_doc(doc: Automerge) -> Self {
+        let mut seqs: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
+        for change in doc.get_changes_meta(&[]) {
+            let last = seqs.entry(change.actor.to_bytes().to_vec()).or_default();
+            *last = (*last).max(change.seq);
+        }
+        Self { doc, seqs, used: 0 }
+    }
+}
+
+/// Writes the changes of one envelope as one chunk.
+pub(crate) fn encode_chunk<'a>(changes: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut out = Writer::default();
+    for change in changes {
+        out.bytes32(change);
+    }
+    out.finish()
+}
+
+fn decode_chunk(bytes: &[u8], into: &mut Vec<Change>) -> Result<(), EngineError> {
+    let damaged = || EngineError::Damaged("changes of a document");
+    let mut reader = Reader::new(bytes, "changes of a document");
+    while reader.remaining() > 0 {
+        let change = reader.bytes32(usize::MAX).map_err(|_| damaged())?;
+        into.push(Change::from_bytes(change.to_vec()).map_err(|_| damaged())?);
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+pub(crate) struct Cache {
+    loaded: HashMap<DocId, Loaded>,
+    clock: u64,
+}
+
+impl Cache {
+    /// The document as the store and the pending batch hold it.
+    pub(crate) fn load(
+        &mut self,
+        meta: &DocMeta,
+        store: &mut dyn Store,
+        pending: &Batch,
+    ) -> Result<&mut Loaded, EngineError> {
+        self.clock += 1;
+        if !self.loaded.contains_key(&meta.doc) {
+            let loaded = read(meta, store, pending)?;
+            self.insert(meta.doc, loaded);
+        }
+        let clock = self.clock;
+        let loaded = self
+            .loaded
+            .get_mut(&meta.doc)
+            .ok_or(EngineError::Bug("document cache"))?;
+        loaded.used = clock;
+        Ok(loaded)
+    }
+
+    pub(crate) fn insert(&mut self, doc: DocId, mut loaded: Loaded) {
+        if self.loaded.len() >= KEPT
+            && let Some(oldest) = self
+                .loaded
+                .iter()
+                .min_by_key(|(_, loaded)| loaded.used)
+                .map(|(doc, _)| *doc)
+        {
+            self.loaded.remove(&oldest);
+        }
+        self.clock += 1;
+        loaded.used = self.clock;
+        self.loaded.insert(doc, loaded);
+    }
+
+    pub(crate) fn take(&mut self, doc: &DocId) -> Option<Loaded> {
+        self.loaded.remove(doc)
+    }
+
+    /// Forgets what memory says; the next use reads the store.
+    pub(crate) fn drop_doc(&mut self, doc: &DocId) {
+        self.loaded.remove(doc);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.loaded.clear();
+    }
+}
+
+fn read(meta: &DocMeta, store: &mut dyn Store, pending: &Batch) -> Result<Loaded, EngineError> {
+    let mut fetch = |key: Key| -> Result<Vec<u8>, EngineError> {
+        match pending.pending(&key) {
+            Some(value) => value.cloned(),
+            None => store.load(&key)?,
+        }
+        .ok_or(EngineError::Damaged("a part of a document is missing"))
+    };
+    let base = match meta.generation {
+        0 => None,
+        generation => Some(fetch(Key::DocBase(meta.doc, generation))?),
+    };
+    let mut changes = Vec::new();
+    for number in 0..meta.chunks {
+        decode_chunk(
+            &fetch(Key::DocChunk(meta.doc, meta.generation, number))?,
+            &mut changes,
+        )?;
+    }
+    // Stored bytes were accepted once, but a newer Automerge may judge them differently.
+    let built = catch_unwind(AssertUnwindSafe(|| {
+        let mut doc = match base {
+            Some(base) => Automerge::load(&base)?,
+            None => Automerge::new(),
+        };
+        doc.apply_changes(changes)?;
+        Ok::<_, automerge::AutomergeError>(doc)
+    }));
+    match built {
+        Ok(Ok(doc)) => Ok(Loaded::from_doc(doc)),
+        _ => Err(EngineError::Damaged("a document cannot be read")),
+    }
+}
+
+/// Adds one chunk to the stored form of a document, compacting it when there are many.
+pub(crate) fn store_chunk(meta: &mut DocMeta, loaded: &Loaded, chunk: Vec<u8>, batch: &mut Batch) {
+    meta.bytes = meta.bytes.saturating_add(chunk.len() as u64);
+    if meta.chunks + 1 < COMPACT_AT {
+        batch.put(Key::DocChunk(meta.doc, meta.generation, meta.chunks), chunk);
+        meta.chunks += 1;
+        return;
+    }
+    for number in 0..meta.chunks {
+        batch.delete(Key::DocChunk(meta.doc, meta.generation, number));
+    }
+    if meta.generation > 0 {
+        batch.delete(Key::DocBase(meta.doc, meta.generation));
+    }
+    meta.generation += 1;
+    meta.chunks = 0;
+    batch.put(
+        Key::DocBase(meta.doc, meta.generation),
+        loaded.doc.save_nocompress(),
+    );
+}

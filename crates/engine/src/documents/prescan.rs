@@ -1,0 +1,203 @@
+//! A look at the bytes of an Automerge change before Automerge sees them (protocol §2.6,
+//! D14). Automerge 0.12 expands run-length encoding and DEFLATE without a bound: a valid
+//! change of 127 bytes can hold ten million operations. Everything here is linear in the
+//! length of the input and allocates nothing.
+
+use thiserror::Error;
+
+/// Dependencies of one change.
+pub const MAX_DEPS: u64 = 256;
+/// Actors that one change may mention besides its own.
+pub const MAX_ACTORS: u64 = 64;
+/// Rows that a column may expand to: operations of one change.
+pub const MAX_ROWS: u64 = 50_000;
+/// Columns of one change; Automerge writes fewer than twenty.
+const MAX_COLUMNS: u64 = 64;
+
+const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
+const CHUNK_CHANGE: u8 = 1;
+const DEFLATE: u64 = 0b1000;
+
+/// Why a change is refused.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum Refused {
+    /// It is not a chunk of Automerge, or cut short.
+    #[error("not an Automerge change")]
+    NotAChange,
+    /// A document, a compressed change or a bundle.
+    #[error("a kind of chunk that is not accepted")]
+    ChunkType,
+    /// The chunk is longer or shorter than its item.
+    #[error("the length does not match")]
+    Length,
+    /// Too many dependencies, actors, columns or operations.
+    #[error("over a limit")]
+    TooMany,
+    /// A compressed column.
+    #[error("a compressed column")]
+    Compressed,
+}
+
+struct Scan<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Scan<'a> {
+    fn take(&mut self, n: u64) -> Result<&'a [u8], Refused> {
+        let n = usize::try_from(n).map_err(|_| Refused::NotAChange)?;
+        let (head, tail) = self.rest.split_at_checked(n).ok_or(Refused::NotAChange)?;
+        self.rest = tail;
+        Ok(head)
+    }
+
+    fn byte(&mut self) -> Result<u8, Refused> {
+        let (first, tail) = self.rest.split_first().ok_or(Refused::NotAChange)?;
+        self.rest = tail;
+        Ok(*first)
+    }
+
+    fn unsigned(&mut self) -> Result<u64, Refused> {
+        let mut value: u64 = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            let part = u64::from(byte & 0x7f);
+            if shift == 63 && part > 1 {
+                return Err(Refused::NotAChange);
+            }
+            value |= part << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(Refused::NotAChange)
+    }
+
+    fn signed(&mut self) -> Result<i64, Refused> {
+        let mut value: i64 = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            value |= i64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                if shift < 57 && byte & 0x40 != 0 {
+                    value |= -1i64 << (shift + 7);
+                }
+                return Ok(value);
+            }
+        }
+        Err(Refused::NotAChange)
+    }
+}
+
+/// Checks one change chunk. On success, Automerge's parser will not expand it beyond
+/// [`MAX_ROWS`] rows a column.
+///
+/// # Errors
+/// [`Refused`].
+pub fn prescan(change: &[u8]) -> Result<(), Refused> {
+    let mut scan = Scan { rest: change };
+    if scan.take(4)? != MAGIC {
+        return Err(Refused::NotAChange);
+    }
+    scan.take(4)?;
+    if scan.byte()? != CHUNK_CHANGE {
+        return Err(Refused::ChunkType);
+    }
+    if scan.unsigned()? != scan.rest.len() as u64 {
+        return Err(Refused::Length);
+    }
+    let deps = scan.unsigned()?;
+    if deps > MAX_DEPS {
+        return Err(Refused::TooMany);
+    }
+    scan.take(deps * 32)?;
+    let actor = scan.unsigned()?;
+    scan.take(actor)?;
+    scan.unsigned()?; // seq
+    scan.unsigned()?; // start op
+    scan.signed()?; // time
+    let message = scan.unsigned()?;
+    scan.take(message)?;
+    let actors = scan.unsigned()?;
+    if actors > MAX_ACTORS {
+        return Err(Refused::TooMany);
+    }
+    for _ in 0..actors {
+        let length = scan.unsigned()?;
+        scan.take(length)?;
+    }
+    columns(&mut scan)
+}
+
+fn columns(scan: &mut Scan<'_>) -> Result<(), Refused> {
+    let n = scan.unsigned()?;
+    if n > MAX_COLUMNS {
+        return Err(Refused::TooMany);
+    }
+    let mut specs = Scan { rest: scan.rest };
+    for _ in 0..n {
+        if scan.unsigned()? & DEFLATE != 0 {
+            return Err(Refused::Compressed);
+        }
+        scan.unsigned()?;
+    }
+    for _ in 0..n {
+        let spec = specs.unsigned()?;
+        let length = specs.unsigned()?;
+        rows(spec & 0b111, scan.take(length)?)?;
+    }
+    Ok(())
+}
+
+/// Adds up the runs of one column. Column types are the low three bits of its spec.
+fn rows(column_type: u64, data: &[u8]) -> Result<(), Refused> {
+    let mut scan = Scan { rest: data };
+    let mut total: u64 = 0;
+    let mut grouped: u64 = 0;
+    while !scan.rest.is_empty() {
+        match column_type {
+            // Raw bytes of values: no runs.
+            7 => return Ok(()),
+            // Boolean: alternating counts.
+            4 => total = total.saturating_add(scan.unsigned()?),
+            _ => {
+                let run = scan.signed()?;
+                let (count, values) = match run {
+                    0 => (scan.unsigned()?, 0),
+                    1.. => (run.unsigned_abs(), 1),
+                    _ => (run.unsigned_abs(), run.unsigned_abs()),
+                };
+                total = total.saturating_add(count);
+                if total > MAX_ROWS {
+                    return Err(Refused::TooMany);
+                }
+                for _ in 0..values {
+                    match column_type {
+                        // A group says how many rows of its columns belong to one operation.
+                        0 => {
+                            let repeats = if run > 0 { count } else { 1 };
+                            grouped =
+                                grouped.saturating_add(scan.unsigned()?.saturating_mul(repeats));
+                            if grouped > MAX_ROWS {
+                                return Err(Refused::TooMany);
+                            }
+                        }
+                        3 => {
+                            scan.signed()?;
+                        }
+                        5 => {
+                            let length = scan.unsigned()?;
+                            scan.take(length)?;
+                        }
+                        _ => {
+                            scan.unsigned()?;
+                        }
+                    }
+                }
+            }
+        }
+        if total > MAX_ROWS {
+            return Err(Refused::TooMany);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,213 @@
+//! Epochs: which keys there are, which are valid, and which one to write under
+//! (protocol §2.7).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ajar_crypto::EpochKey;
+use ajar_crypto::epoch::{OpenEpochError, open_epoch};
+use ajar_protocol::epoch::{EpochReason, EpochRecord};
+use ajar_protocol::{DeviceId, EpochId, VerifiedEnvelope};
+
+use crate::space::Space;
+
+/// What is known of one valid epoch.
+#[derive(Clone, Debug)]
+pub(crate) struct Epoch {
+    pub(crate) number: u64,
+    pub(crate) parents: Vec<EpochId>,
+    /// Links that its recipients were computed from.
+    pub(crate) seqs: Vec<u64>,
+    pub(crate) recipients: BTreeSet<[u8; 32]>,
+    pub(crate) commitment: [u8; 32],
+    pub(crate) key: Option<EpochKey>,
+    /// The envelope that created it.
+    pub(crate) device: DeviceId,
+    pub(crate) counter: u64,
+}
+
+/// All valid epochs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Epochs {
+    all: BTreeMap<EpochId, Epoch>,
+    /// Keys from the history of an epoch whose own record has not arrived.
+    spare: BTreeMap<EpochId, EpochKey>,
+}
+
+/// Verdict on an EPOCH envelope.
+pub(crate) enum Verdict {
+    /// Valid; with the keys found in its history.
+    Valid(Box<Epoch>, Vec<(EpochId, EpochKey)>),
+    /// Links or parents that it stands on have not arrived.
+    Early,
+    /// Its author misbehaved.
+    Invalid,
+}
+
+impl Epochs {
+    pub(crate) fn get(&self, id: &EpochId) -> Option<&Epoch> {
+        self.all.get(id)
+    }
+
+    pub(crate) fn insert(
+        &mut self,
+        space: &Space,
+        id: EpochId,
+        mut epoch: Epoch,
+        history: Vec<(EpochId, EpochKey)>,
+    ) {
+        if epoch.key.is_none() {
+            epoch.key = self
+                .spare
+                .remove(&id)
+                .filter(|key| key.commits_to(&space.id, epoch.number, &epoch.commitment));
+        }
+        self.all.entry(id).or_insert(epoch);
+        for (old, key) in history {
+            self.offer_key(space, old, key);
+        }
+    }
+
+    /// Takes a key that the history of an epoch or the key file names, if it is the
+    /// committed one.
+    pub(crate) fn offer_key(&mut self, space: &Space, id: EpochId, key: EpochKey) {
+        match self.all.get_mut(&id) {
+            Some(epoch) => {
+                if epoch.key.is_none() && key.commits_to(&space.id, epoch.number, &epoch.commitment)
+                {
+                    epoch.key = Some(key);
+                }
+            }
+            None => {
+                self.spare.entry(id).or_insert(key);
+            }
+        }
+    }
+
+    /// Every key held, for the key file and for the history of a new epoch.
+    pub(crate) fn keys(&self) -> Vec<(EpochId, EpochKey)> {
+        self.all
+            .iter()
+            .filter_map(|(id, epoch)| epoch.key.clone().map(|key| (*id, key)))
+            .collect()
+    }
+
+    /// Epochs that no other one follows.
+    pub(crate) fn tips(&self) -> Vec<EpochId> {
+        let parents: BTreeSet<EpochId> = self
+            .all
+            .values()
+            .flat_map(|epoch| epoch.parents.iter().copied())
+            .collect();
+        self.all
+            .keys()
+            .filter(|id| !parents.contains(id))
+            .copied()
+            .collect()
+    }
+
+    /// The epoch to write under: among the tips that are sealed to exactly those who should
+    /// read now, the one with the highest number, then the lowest id. `None`: a new one is
+    /// needed.
+    pub(crate) fn current(&self, space: &Space) -> Option<(EpochId, &EpochKey)> {
+        let wanted: BTreeSet<[u8; 32]> = space
+            .recipients(&space.seqs())?
+            .iter()
+            .map(|recipient| recipient.id)
+            .collect();
+        self.tips()
+            .into_iter()
+            .filter_map(|id| {
+                let epoch = self.all.get(&id)?;
+                let key = epoch.key.as_ref()?;
+                (epoch.recipients == wanted).then_some((epoch.number, id, key))
+            })
+            .max_by_key(|(number, id, _)| (*number, std::cmp::Reverse(*id)))
+            .map(|(_, id, key)| (id, key))
+    }
+
+    /// Parents, number and reason of the next epoch.
+    pub(crate) fn next(&self, space: &Space) -> (Vec<EpochId>, u64, EpochReason) {
+        let mut tips = self.tips();
+        // More than four can only come from a member that makes epochs for fun.
+        tips.sort_by_key(|id| std::cmp::Reverse(self.all.get(id).map_or(0, |epoch| epoch.number)));
+        tips.truncate(ajar_protocol::limits::EPOCH_PARENTS);
+        tips.sort_unstable();
+        let number = tips
+            .iter()
+            .filter_map(|id| self.all.get(id))
+            .map(|epoch| epoch.number)
+            .max()
+            .map_or(1, |highest| highest.saturating_add(1));
+        let reason = match tips.as_slice() {
+            [] => EpochReason::First,
+            [one] => {
+                let before = self
+                    .all
+                    .get(one)
+                    .map(|epoch| space.revoked_at(&epoch.seqs).len());
+                if before == Some(space.revoked_at(&space.seqs()).len()) {
+                    EpochReason::Add
+                } else {
+                    EpochReason::Revoke
+                }
+            }
+            _ => EpochReason::Merge,
+        };
+        (tips, number, reason)
+    }
+
+    /// Checks an EPOCH envelope whose author and chain position were checked.
+    pub(crate) fn judge(&self, space: &Space, envelope: &VerifiedEnvelope) -> Verdict {
+        let author = envelope.header().device;
+        let Ok(record) = EpochRecord::parse(envelope.body()) else {
+            return Verdict::Invalid;
+        };
+        // A head that is not in our chain may be one that has not arrived.
+        let heads = [record.head_lower, record.head_higher];
+        let mut seqs = Vec::new();
+        for (chain, head) in space.chains.iter().zip(&heads) {
+            match chain.seq_of(head) {
+                Some(seq) => seqs.push(seq),
+                None => return Verdict::Early,
+            }
+        }
+        if space.chains.len() == 1 && record.head_higher != ajar_protocol::LinkHash::ZERO {
+            return Verdict::Invalid;
+        }
+        let mut number = 0;
+        for parent in &record.parents {
+            match self.all.get(parent) {
+                Some(parent) => number = number.max(parent.number),
+                None => return Verdict::Early,
+            }
+        }
+        if record.number != number.saturating_add(1) {
+            return Verdict::Invalid;
+        }
+        let expected: Option<Vec<[u8; 32]>> = space
+            .recipients(&seqs)
+            .map(|list| list.iter().map(|recipient| recipient.id).collect());
+        let found: Vec<[u8; 32]> = record.seals.iter().map(|seal| seal.recipient).collect();
+        if expected.as_ref() != Some(&found) || !found.contains(&author.0) {
+            return Verdict::Invalid;
+        }
+        let (key, history) = match open_epoch(envelope, &space.device.0, space.secrets.kem_secret())
+        {
+            Ok(opened) => (Some(opened.key), opened.history),
+            // From before this device was added: a later epoch's history has the key.
+            Err(OpenEpochError::NotARecipient) => (None, Vec::new()),
+            Err(_) => return Verdict::Invalid,
+        };
+        let epoch = Epoch {
+            number: record.number,
+            parents: record.parents,
+            seqs,
+            recipients: found.into_iter().collect(),
+            commitment: record.commitment,
+            key,
+            device: author,
+            counter: envelope.header().counter,
+        };
+        Verdict::Valid(Box::new(epoch), history)
+    }
+}

@@ -1,0 +1,65 @@
+//! Errors of the replica, by fault: the caller, the machine, or us. What a peer does wrong
+//! is no error here: it is dropped, counted and, where it matters, becomes a notice.
+
+use ajar_crypto::EntropyFailed;
+use ajar_crypto::seal::SealError;
+use ajar_protocol::DocId;
+use thiserror::Error;
+
+use crate::store::StoreError;
+
+/// The caller asked for what cannot be done.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Misuse {
+    /// No document has this id.
+    #[error("there is no such document")]
+    NoSuchDocument(DocId),
+    /// The document belongs to the other person.
+    #[error("only the person who wrote it can change it")]
+    NotYours(DocId),
+    /// One change is larger than an envelope can carry.
+    #[error("this is too long to be kept in one piece; write it in smaller parts")]
+    TooLarge,
+    /// A limit of a document or of the space is reached.
+    #[error("the limit for one document or for the number of documents is reached")]
+    LimitReached,
+    /// This copy of the home is behind its own past and may not write.
+    #[error("this looks like a restored copy; it can be read but not written, link it anew")]
+    StaleCopy,
+    /// The relationship's space cannot be written any more.
+    #[error("this space is closed; what is in it can be read and exported")]
+    Closed,
+}
+
+/// Why an operation on a replica failed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The caller's fault; nothing changed.
+    #[error(transparent)]
+    Misuse(#[from] Misuse),
+    /// The store could not read or write; nothing changed, unless the error says that the
+    /// home must be opened again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The system gave no randomness; nothing changed.
+    #[error(transparent)]
+    Entropy(#[from] EntropyFailed),
+    /// Stored state contradicts itself.
+    #[error("the store of this home is damaged ({0}); run `ajar doctor`")]
+    Damaged(&'static str),
+    /// Our fault.
+    #[error("a bug in Ajar: {0}; please report it")]
+    Bug(&'static str),
+}
+
+impl From<SealError> for EngineError {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Entropy(error) => Self::Entropy(error),
+            SealError::TooLarge => Self::Misuse(Misuse::TooLarge),
+            _ => Self::Bug("an envelope could not be sealed"),
+        }
+    }
+}

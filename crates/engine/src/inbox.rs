@@ -1,0 +1,532 @@
+//! Receiving: the ordered checks of protocol §2.5. Whether an envelope counts depends on its
+//! bytes, its chain and what it stands on, never on when it arrives, so that all honest
+//! devices decide alike.
+//!
+//! An envelope that is in its place in its author's chain but whose content breaks a rule is
+//! kept (others may need it for the chain) and its content is left out, all of it.
+
+use std::collections::BTreeMap;
+
+use ajar_crypto::seal::open_envelope;
+use ajar_protocol::chain::{AppendOutcome, ChainError};
+use ajar_protocol::changes::Changes;
+use ajar_protocol::envelope::EnvelopeType;
+use ajar_protocol::frontier::Position;
+use ajar_protocol::link::{Link, LinkBody};
+use ajar_protocol::{DeviceId, DocId, Envelope, EnvelopeId, VerifiedEnvelope};
+use automerge::Change;
+
+use crate::clock::Now;
+use crate::documents::{self, Intake, Loaded, apply, check_changes};
+use crate::epochs::Verdict;
+use crate::error::EngineError;
+use crate::notice::NoticeKind;
+use crate::outbox::expand;
+use crate::output::Event;
+use crate::replica::Replica;
+use crate::store::{Key, Store};
+
+/// Parked envelopes of one device.
+const PARKED: usize = 256;
+/// Bytes of parked envelopes of one device.
+const PARKED_BYTES: usize = 16 << 20;
+/// Damaged objects after which a person is told.
+const DAMAGED_NOTICE: u32 = 3;
+/// Pieces of evidence that are kept.
+const EVIDENCE: u32 = 64;
+/// Missing envelopes become a notice after a day.
+const WITHHELD_AFTER_MS: i64 = 24 * 3600 * 1000;
+
+/// What became of one envelope.
+enum Taken {
+    /// It extends its author's chain; the content was applied or left out.
+    Accepted,
+    /// Nothing to do, or nothing to do with it.
+    Dropped,
+    /// It stands on something that has not arrived.
+    Early,
+}
+
+impl<S: Store> Replica<S> {
+    /// Takes one envelope from the relay.
+    pub(crate) fn take_envelope(&mut self, now: Now, bytes: &[u8]) -> Result<(), EngineError> {
+        let Ok(envelope) = Envelope::parse(bytes) else {
+            self.count_damaged(now);
+            return Ok(());
+        };
+        if matches!(self.consider(now, envelope)?, Taken::Accepted) {
+            self.settle(now)?;
+        }
+        Ok(())
+    }
+
+    /// After progress: parked envelopes may have become possible.
+    pub(crate) fn settle(&mut self, now: Now) -> Result<(), EngineError> {
+        let mut progress = true;
+        while progress {
+            progress = false;
+            let devices: Vec<DeviceId> = self.parked.keys().copied().collect();
+            for device in devices {
+                while let Some(envelope) = self.next_parked(&device) {
+                    match self.consider(now, envelope)? {
+                        Taken::Accepted => progress = true,
+                        Taken::Dropped => {}
+                        Taken::Early => break,
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the parked envelope that is next in its author's chain; forgets older ones.
+    fn next_parked(&mut self, device: &DeviceId) -> Option<Envelope> {
+        let next = self.progress.frontier.counter(device) + 1;
+        let parked = self.parked.get_mut(device)?;
+        *parked = parked.split_off(&next);
+        let envelope = parked.remove(&next);
+        if parked.is_empty() {
+            self.parked.remove(device);
+        }
+        envelope
+    }
+
+    fn park(&mut self, envelope: Envelope) {
+        let parked = self.parked.entry(envelope.header().device).or_default();
+        parked.insert(envelope.header().counter, envelope);
+        let too_much = |parked: &BTreeMap<u64, Envelope>| {
+            parked.len() > PARKED
+                || parked.values().map(|e| e.as_bytes().len()).sum::<usize>() > PARKED_BYTES
+        };
+        // The furthest go first: they are fetched again when the gap has closed.
+        while too_much(parked) {
+            parked.pop_last();
+        }
+    }
+
+    fn consider(&mut self, now: Now, envelope: Envelope) -> Result<Taken, EngineError> {
+        let header = *envelope.header();
+        // 1. The space it came in.
+        if header.space != self.space.id {
+            self.count_damaged(now);
+            return Ok(Taken::Dropped);
+        }
+        let known = self.progress.frontier.of(&header.device);
+        let counter = known.map_or(0, |position| position.counter);
+        if header.counter <= counter && self.is_stored(&header.device, &envelope)? {
+            return Ok(Taken::Dropped);
+        }
+        // 2. Its author, in a chain that is long enough.
+        let Some((place, author)) = self.space.device(&header.device) else {
+            self.park(envelope);
+            return Ok(Taken::Early);
+        };
+        let author = author.clone();
+        // 3. The signature.
+        let unverified = envelope.clone();
+        let Ok(verified) = envelope.verify(&author.keys.sign) else {
+            self.count_damaged(now);
+            return Ok(Taken::Dropped);
+        };
+        // 4. The chain of the device.
+        if self.meta.forked.contains_key(&header.device) {
+            return Ok(Taken::Dropped);
+        }
+        if header.device == self.space.device && header.counter > counter {
+            // Signed by our own key, and we have not written it: this home is a copy of an
+            // older state.
+            self.meta.stale = true;
+            self.pending.meta = true;
+            self.notice(now, NoticeKind::StaleCopy);
+        }
+        if header.counter <= counter {
+            self.fork(now, &verified)?;
+            return Ok(Taken::Dropped);
+        }
+        if header.counter > counter + 1 {
+            self.park(unverified);
+            return Ok(Taken::Early);
+        }
+        if header.prev != known.map_or(EnvelopeId::ZERO, |position| position.id) {
+            self.fork(now, &verified)?;
+            return Ok(Taken::Dropped);
+        }
+        // 5. The cut-off of a revoked device.
+        if let Some(revocation) = author.revoked {
+            let cutoff = revocation.cutoff;
+            if header.counter > cutoff.counter {
+                return Ok(Taken::Dropped);
+            }
+            if header.counter == cutoff.counter && verified.id() != cutoff.id {
+                self.fork(now, &verified)?;
+                return Ok(Taken::Dropped);
+            }
+        }
+        // The author's view of the membership.
+        let seqs = match self.space.seqs_of(&header.mhead) {
+            Ok(Some(seqs)) => seqs,
+            Ok(None) => {
+                self.park(unverified);
+                return Ok(Taken::Early);
+            }
+            Err(()) => return self.leave_out(now, &verified),
+        };
+        if !seqs.get(place).is_some_and(|seq| author.active_at(*seq)) {
+            return self.leave_out(now, &verified);
+        }
+        if self
+            .meta
+            .quarantined
+            .contains(&(header.device, header.counter))
+        {
+            return self.leave_out(now, &verified);
+        }
+        match header.kind {
+            EnvelopeType::Epoch => self.take_epoch(now, verified, unverified),
+            EnvelopeType::Changes => self.take_changes(now, place, &seqs, verified, unverified),
+            // Snapshots, burns and endorsements of a newer version: kept, not understood.
+            EnvelopeType::Snapshot | EnvelopeType::Burn | EnvelopeType::Endorse => {
+                self.leave_out(now, &verified)
+            }
+        }
+    }
+
+    fn take_epoch(
+        &mut self,
+        now: Now,
+        envelope: VerifiedEnvelope,
+        unverified: Envelope,
+    ) -> Result<Taken, EngineError> {
+        let header = *envelope.header();
+        match self.epochs.judge(&self.space, &envelope) {
+            Verdict::Valid(epoch, history) => {
+                self.epochs
+                    .insert(&self.space, envelope.id().into(), *epoch, history);
+                self.meta.epochs.push((header.device, header.counter));
+                self.pending.meta = true;
+                self.pending.keys = true;
+                self.advance(&envelope);
+                Ok(Taken::Accepted)
+            }
+            Verdict::Early => {
+                self.park(unverified);
+                Ok(Taken::Early)
+            }
+            Verdict::Invalid => {
+                self.notice(
+                    now,
+                    NoticeKind::BadEpoch {
+                        device: header.device,
+                    },
+                );
+                self.advance(&envelope);
+                Ok(Taken::Accepted)
+            }
+        }
+    }
+
+    fn take_changes(
+        &mut self,
+        now: Now,
+        place: usize,
+        seqs: &[u64],
+        envelope: VerifiedEnvelope,
+        unverified: Envelope,
+    ) -> Result<Taken, EngineError> {
+        let header = *envelope.header();
+        // 6. The epoch, and whether its author may use it.
+        let Some(epoch) = self.epochs.get(&header.epoch) else {
+            self.park(unverified);
+            return Ok(Taken::Early);
+        };
+        let revoked_then = self.space.revoked_at(&epoch.seqs);
+        let knows = self.space.revoked_at(seqs);
+        if !epoch.recipients.contains(&header.device.0)
+            || !knows.iter().all(|device| revoked_then.contains(device))
+        {
+            return self.leave_out(now, &envelope);
+        }
+        let Some(key) = &epoch.key else {
+            self.park(unverified);
+            return Ok(Taken::Early);
+        };
+        // 7. Commitment, encryption, padding.
+        let Ok(plaintext) = open_envelope(&envelope, key) else {
+            return self.leave_out(now, &envelope);
+        };
+        let Some(content) = expand(&plaintext) else {
+            return self.leave_out(now, &envelope);
+        };
+        // 9. The content, all or none.
+        let checked = match self.check_content(place, &header.device, &content)? {
+            Content::Ready(checked) => checked,
+            Content::Early => {
+                self.park(unverified);
+                return Ok(Taken::Early);
+            }
+            Content::Refused => return self.leave_out(now, &envelope),
+        };
+        self.mark(header.device, header.counter)?;
+        if !self.apply_content(checked)? {
+            return self.leave_out(now, &envelope);
+        }
+        for item in &content.docs {
+            self.store_changes(&item.doc, item.changes.iter().map(Vec::as_slice))?;
+            self.pending.events.push(Event::DocumentChanged {
+                doc: item.doc,
+                by: self.space.party_of(place),
+                device: header.device,
+                here: false,
+            });
+        }
+        // 8. What its author has seen.
+        self.read_acks(now, place, &content)?;
+        // 10. With the next commit.
+        self.advance(&envelope);
+        Ok(Taken::Accepted)
+    }
+
+    fn check_content(
+        &mut self,
+        place: usize,
+        device: &DeviceId,
+        content: &Changes,
+    ) -> Result<Content, EngineError> {
+        let mut ready = Vec::with_capacity(content.docs.len());
+        let mut created = 0;
+        for item in &content.docs {
+            let size: u64 = item.changes.iter().map(|change| change.len() as u64).sum();
+            let row = self.directory.row(&item.doc).copied();
+            let empty = Loaded::empty();
+            let loaded = match &row {
+                Some(row) => {
+                    if row.bytes + size > documents::MAX_DOCUMENT_BYTES {
+                        return Ok(Content::Refused);
+                    }
+                    self.cache.load(row, &mut self.store, &self.pending.batch)?
+                }
+                None => {
+                    created += 1;
+                    if self.directory.len() + created > documents::MAX_DOCUMENTS {
+                        return Ok(Content::Refused);
+                    }
+                    &empty
+                }
+            };
+            match check_changes(&self.space.id, device, place, item, loaded) {
+                Intake::Ready(changes) => ready.push((item.doc, changes)),
+                Intake::Early => return Ok(Content::Early),
+                Intake::Refused => return Ok(Content::Refused),
+            }
+        }
+        Ok(Content::Ready(ready))
+    }
+
+    /// Applies checked changes of several documents; `false` when Automerge would not, with
+    /// all of them as they were.
+    fn apply_content(&mut self, checked: Vec<(DocId, Vec<Change>)>) -> Result<bool, EngineError> {
+        let mut touched = Vec::with_capacity(checked.len());
+        let mut good = true;
+        for (doc, changes) in checked {
+            let mut loaded = match self.directory.row(&doc).copied() {
+                Some(row) => {
+                    self.cache
+                        .load(&row, &mut self.store, &self.pending.batch)?;
+                    self.cache
+                        .take(&doc)
+                        .ok_or(EngineError::Bug("a document is not loaded"))?
+                }
+                None => Loaded::empty(),
+            };
+            good = apply(&mut loaded, changes);
+            self.cache.insert(doc, loaded);
+            touched.push(doc);
+            if !good {
+                break;
+            }
+        }
+        if !good {
+            for doc in touched {
+                self.cache.drop_doc(&doc);
+            }
+        }
+        Ok(good)
+    }
+
+    fn read_acks(&mut self, now: Now, place: usize, content: &Changes) -> Result<(), EngineError> {
+        for (device, position) in &content.acks {
+            let have = self.progress.frontier.counter(device);
+            if *device == self.space.device && place != self.space.place {
+                self.partner_acks = self.partner_acks.max(position.counter.min(have));
+            }
+            if position.counter > have {
+                // Another device has what never came here, or it says so.
+                if self.space.device(device).is_some() {
+                    let heard = self
+                        .progress
+                        .heard
+                        .entry(*device)
+                        .or_insert((0, now.wall_ms));
+                    heard.0 = heard.0.max(position.counter);
+                    self.pending.progress = true;
+                }
+                continue;
+            }
+            let ours = self.stored_envelope(device, position.counter)?;
+            if ours.is_some_and(|envelope| envelope.id() != position.id) {
+                self.notice(
+                    now,
+                    NoticeKind::Forked {
+                        device: *device,
+                        counter: position.counter,
+                    },
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the frontier past an envelope and keeps it.
+    fn advance(&mut self, envelope: &VerifiedEnvelope) {
+        let header = envelope.header();
+        let key = Key::Envelope(header.device, header.counter);
+        self.pending.batch.put(key, envelope.as_bytes().to_vec());
+        let position = Position {
+            counter: header.counter,
+            id: envelope.id(),
+        };
+        self.progress.frontier.set(header.device, position);
+        self.pending.progress = true;
+        let caught_up = self
+            .progress
+            .heard
+            .get(&header.device)
+            .is_some_and(|(counter, _)| *counter <= header.counter);
+        if caught_up {
+            self.progress.heard.remove(&header.device);
+            if self.notices.settle_withheld(&header.device) {
+                self.pending.notices = true;
+            }
+        }
+    }
+
+    /// Keeps an envelope in its chain and leaves its content out.
+    fn leave_out(&mut self, now: Now, envelope: &VerifiedEnvelope) -> Result<Taken, EngineError> {
+        let header = envelope.header();
+        self.notice(
+            now,
+            NoticeKind::Unopenable {
+                device: header.device,
+                counter: header.counter,
+            },
+        );
+        self.advance(envelope);
+        Ok(Taken::Accepted)
+    }
+
+    fn is_stored(&mut self, device: &DeviceId, envelope: &Envelope) -> Result<bool, EngineError> {
+        let counter = envelope.header().counter;
+        let stored = self.stored_envelope(device, counter)?;
+        Ok(stored.is_some_and(|stored| stored.id() == envelope.id()))
+    }
+
+    /// Two envelopes at one place, both signed: keeps the proof and stops at the split.
+    fn fork(&mut self, now: Now, envelope: &VerifiedEnvelope) -> Result<(), EngineError> {
+        let header = *envelope.header();
+        if header.device == self.space.device {
+            self.meta.stale = true;
+            self.notice(now, NoticeKind::StaleCopy);
+        } else {
+            self.meta.forked.insert(header.device, header.counter);
+        }
+        self.notice(
+            now,
+            NoticeKind::Forked {
+                device: header.device,
+                counter: header.counter,
+            },
+        );
+        if self.meta.evidence < EVIDENCE {
+            self.pending.batch.put(
+                Key::Evidence(self.meta.evidence),
+                envelope.as_bytes().to_vec(),
+            );
+            self.meta.evidence += 1;
+        }
+        self.pending.meta = true;
+        Ok(())
+    }
+
+    /// Takes the first epoch from a pairing channel instead of a relay.
+    pub(crate) fn take_first_epoch(&mut self, now: Now, bytes: &[u8]) -> Result<(), EngineError> {
+        self.take_envelope(now, bytes)?;
+        self.commit().map(drop)
+    }
+
+    pub(crate) fn count_damaged(&mut self, now: Now) {
+        self.damaged = self.damaged.saturating_add(1);
+        if self.damaged == DAMAGED_NOTICE {
+            self.notice(now, NoticeKind::DamagedData);
+        }
+    }
+
+    /// Takes one party-chain link from the relay.
+    pub(crate) fn take_link(&mut self, now: Now, bytes: &[u8]) -> Result<(), EngineError> {
+        let Ok(link) = Link::parse(bytes) else {
+            self.count_damaged(now);
+            return Ok(());
+        };
+        let body = link.body.clone();
+        let (party, seq) = (link.party, link.seq);
+        match self.space.append(link) {
+            Ok((_, AppendOutcome::Known)) | Err(ChainError::Gap { .. }) => {}
+            Ok((place, AppendOutcome::Appended)) => {
+                let party = self.space.party_of(place);
+                self.pending
+                    .batch
+                    .put(Key::Link(party, seq), bytes.to_vec());
+                self.pending.meta = true;
+                let told = match body {
+                    LinkBody::DeviceAdd(_) => Some(NoticeKind::DeviceAdded { party }),
+                    LinkBody::DeviceRevoke(_) => Some(NoticeKind::DeviceRemoved { party }),
+                    LinkBody::Recover { .. } => Some(NoticeKind::Recovered { party }),
+                    _ => None,
+                };
+                if let Some(kind) = told {
+                    self.notice(now, kind);
+                }
+                self.pending.events.push(Event::Member { party });
+                self.settle(now)?;
+            }
+            Err(ChainError::Fork { .. }) => self.notice(now, NoticeKind::ChainFork { party }),
+            Err(_) => self.count_damaged(now),
+        }
+        Ok(())
+    }
+
+    /// Turns what has been missing for a day into notices.
+    pub(crate) fn overdue(&mut self, now: Now) {
+        let overdue: Vec<(DeviceId, u64)> = self
+            .progress
+            .heard
+            .iter()
+            .filter(|(_, (_, since))| now.wall_ms.saturating_sub(*since) >= WITHHELD_AFTER_MS)
+            .map(|(device, (counter, _))| {
+                (
+                    *device,
+                    counter.saturating_sub(self.progress.frontier.counter(device)),
+                )
+            })
+            .collect();
+        for (device, missing) in overdue {
+            self.notice(now, NoticeKind::Withheld { device, missing });
+        }
+    }
+}
+
+/// Verdict on the content of one envelope.
+enum Content {
+    Ready(Vec<(DocId, Vec<Change>)>),
+    Early,
+    Refused,
+}

@@ -1,0 +1,198 @@
+//! Notices: what was detected and must be told to a person (protocol §2.11). They never
+//! block reading, and never blame a person for what a relay could have done.
+
+use ajar_protocol::codec::{Reader, Writer};
+use ajar_protocol::error::Malformed;
+use ajar_protocol::{DeviceId, PartyId};
+
+/// Notices that are kept; the oldest go first.
+pub const KEPT: usize = 64;
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoticeKind {
+    /// Another device has seen envelopes of this device that never arrived here.
+    Withheld {
+        /// Whose envelopes.
+        device: DeviceId,
+        /// How many.
+        missing: u64,
+    },
+    /// Two different histories carry the signature of this device.
+    Forked {
+        /// The device.
+        device: DeviceId,
+        /// Counter at which they part.
+        counter: u64,
+    },
+    /// This home is behind what its own device has already sent: a restored copy.
+    StaleCopy,
+    /// The relay knew less than it had confirmed before.
+    RolledBack,
+    /// A key change was not valid and was ignored.
+    BadEpoch {
+        /// Author of the key change.
+        device: DeviceId,
+    },
+    /// The relay sent data that is damaged or not what it should be, three times or more.
+    DamagedData,
+    /// Part of what a device sent could not be opened and was left out.
+    Unopenable {
+        /// The device.
+        device: DeviceId,
+        /// Counter of the envelope.
+        counter: u64,
+    },
+    /// A device was added to a party.
+    DeviceAdded {
+        /// The party.
+        party: PartyId,
+    },
+    /// A device was removed from a party.
+    DeviceRemoved {
+        /// The party.
+        party: PartyId,
+    },
+    /// A party recovered with its twelve words.
+    Recovered {
+        /// The party.
+        party: PartyId,
+    },
+    /// Links of a party contradict each other; its membership is frozen.
+    ChainFork {
+        /// The party.
+        party: PartyId,
+    },
+}
+
+/// A notice and when it arose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// What happened.
+    pub kind: NoticeKind,
+    /// When, ms since 1970 by this device's clock.
+    pub at_ms: i64,
+}
+
+impl Notice {
+    fn encode(&self, out: &mut Writer) {
+        out.i64(self.at_ms);
+        let (tag, id, number) = match self.kind {
+            NoticeKind::Withheld { device, missing } => (1, device.0, missing),
+            NoticeKind::Forked { device, counter } => (2, device.0, counter),
+            NoticeKind::StaleCopy => (3, [0; 32], 0),
+            NoticeKind::RolledBack => (4, [0; 32], 0),
+            NoticeKind::BadEpoch { device } => (5, device.0, 0),
+            NoticeKind::DamagedData => (6, [0; 32], 0),
+            NoticeKind::Unopenable { device, counter } => (7, device.0, counter),
+            NoticeKind::DeviceAdded { party } => (8, party.0, 0),
+            NoticeKind::DeviceRemoved { party } => (9, party.0, 0),
+            NoticeKind::Recovered { party } => (10, party.0, 0),
+            NoticeKind::ChainFork { party } => (11, party.0, 0),
+        };
+        out.u8(tag).raw(&id).u64(number);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let at_ms = reader.i64()?;
+        let tag = reader.u8()?;
+        let id: [u8; 32] = reader.array()?;
+        let number = reader.u64()?;
+        let (device, party) = (DeviceId(id), PartyId(id));
+        let kind = match tag {
+            1 => NoticeKind::Withheld {
+                device,
+                missing: number,
+            },
+            2 => NoticeKind::Forked {
+                device,
+                counter: number,
+            },
+            3 => NoticeKind::StaleCopy,
+            4 => NoticeKind::RolledBack,
+            5 => NoticeKind::BadEpoch { device },
+            6 => NoticeKind::DamagedData,
+            7 => NoticeKind::Unopenable {
+                device,
+                counter: number,
+            },
+            8 => NoticeKind::DeviceAdded { party },
+            9 => NoticeKind::DeviceRemoved { party },
+            10 => NoticeKind::Recovered { party },
+            11 => NoticeKind::ChainFork { party },
+            _ => return Err(Malformed::Kind("notice")),
+        };
+        Ok(Self { kind, at_ms })
+    }
+}
+
+/// The kept notices, oldest first.
+#[derive(Clone, Debug, Default)]
+pub struct Notices {
+    list: Vec<Notice>,
+}
+
+impl Notices {
+    /// Adds a notice unless the same thing is already told. Returns whether it is new.
+    pub fn add(&mut self, notice: Notice) -> bool {
+        if self.list.iter().any(|known| known.kind == notice.kind) {
+            return false;
+        }
+        // A later count of missing envelopes replaces an earlier one.
+        if let NoticeKind::Withheld { device, .. } = notice.kind {
+            self.settle_withheld(&device);
+        }
+        if self.list.len() >= KEPT {
+            self.list.remove(0);
+        }
+        self.list.push(notice);
+        true
+    }
+
+    /// Removes what was said about missing envelopes of a device. Returns whether there was
+    /// something.
+    pub fn settle_withheld(&mut self, device: &DeviceId) -> bool {
+        let before = self.list.len();
+        self.list
+            .retain(|n| !matches!(n.kind, NoticeKind::Withheld { device: d, .. } if d == *device));
+        before != self.list.len()
+    }
+
+    /// All, oldest first.
+    #[must_use]
+    pub fn all(&self) -> &[Notice] {
+        &self.list
+    }
+
+    /// Removes all that are not proofs; returns whether anything was removed.
+    pub fn dismiss(&mut self) -> bool {
+        let before = self.list.len();
+        let stays = |kind: &NoticeKind| {
+            matches!(
+                kind,
+                NoticeKind::StaleCopy | NoticeKind::Forked { .. } | NoticeKind::ChainFork { .. }
+            )
+        };
+        self.list.retain(|notice| stays(&notice.kind));
+        before != self.list.len()
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        out.u8(u8::try_from(self.list.len()).unwrap_or(u8::MAX));
+        for notice in &self.list {
+            notice.encode(&mut out);
+        }
+        out.finish()
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(bytes, "notices");
+        let n = reader.u8()?;
+        let list = (0..n)
+            .map(|_| Notice::decode(&mut reader))
+            .collect::<Result<_, _>>()?;
+        reader.finish()?;
+        Ok(Self { list })
+    }
+}

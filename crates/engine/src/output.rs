@@ -1,0 +1,54 @@
+//! What a replica wants to happen outside: messages to send, and events for the person.
+
+use ajar_protocol::client_msg::ClientMsg;
+use ajar_protocol::relay_msg::Refusal;
+use ajar_protocol::{DeviceId, DocId, PartyId};
+
+use crate::notice::Notice;
+
+/// Something that has happened and is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A document is new or has changed.
+    DocumentChanged {
+        /// The document.
+        doc: DocId,
+        /// Who changed it.
+        by: PartyId,
+        /// On which device.
+        device: DeviceId,
+        /// Whether this device did.
+        here: bool,
+    },
+    /// The membership of a party has changed.
+    Member {
+        /// The party.
+        party: PartyId,
+    },
+    /// Everything that the relay held has been received.
+    CaughtUp,
+    /// The relay has confirmed everything that was written here.
+    Delivered,
+    /// The relay cannot take more at the moment.
+    RelayPaused(Refusal),
+    /// Something a person should know.
+    Notice(Notice),
+}
+
+/// Messages to send in order, and events in order.
+#[derive(Clone, Debug, Default)]
+pub struct Outputs {
+    /// To the relay.
+    pub send: Vec<ClientMsg>,
+    /// To the application.
+    pub events: Vec<Event>,
+}
+
+impl Outputs {
+    /// Appends another's messages and events.
+    pub fn extend(&mut self, other: Self) {
+        self.send.extend(other.send);
+        self.events.extend(other.events);
+    }
+}

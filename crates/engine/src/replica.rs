@@ -1,0 +1,619 @@
+//! The replica: opening, creating, committing, and what it tells about itself.
+
+use std::collections::BTreeMap;
+
+use ajar_crypto::{DeviceSecrets, Entropy};
+use ajar_protocol::auth::{Login, login_hash};
+use ajar_protocol::client_msg::{ClientMsg, Credential};
+use ajar_protocol::frontier::Position;
+use ajar_protocol::genesis::SpaceKind;
+use ajar_protocol::link::Link;
+use ajar_protocol::{
+    DeviceId, DocId, Envelope, Frontier, PartyChain, PartyId, SpaceGenesis, SpaceId,
+};
+use automerge::Automerge;
+
+use crate::clock::Now;
+use crate::documents::{self, Cache, Directory, Owner, Ownership};
+use crate::epochs::{Epochs, Verdict};
+use crate::error::{EngineError, Misuse};
+use crate::notice::{Notice, NoticeKind, Notices};
+use crate::output::Event;
+use crate::space::Space;
+use crate::state::{Meta, Progress, decode_keys, encode_keys};
+use crate::store::{Batch, Key, Marker, Store, StoreError};
+use crate::uplink::Uplink;
+
+/// What is needed to start the replica of a space that does not exist here yet.
+pub struct NewSpace {
+    /// Signed genesis.
+    pub genesis: SpaceGenesis,
+    /// Chains of its parties, in the order of the genesis.
+    pub chains: Vec<PartyChain>,
+    /// Keys of this device in this space.
+    pub secrets: DeviceSecrets,
+}
+
+/// Changes not yet committed, and what to tell when they are.
+#[derive(Default)]
+pub(crate) struct Pending {
+    pub(crate) batch: Batch,
+    pub(crate) events: Vec<Event>,
+    pub(crate) meta: bool,
+    pub(crate) progress: bool,
+    pub(crate) notices: bool,
+    pub(crate) keys: bool,
+}
+
+/// A document without its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DocInfo {
+    /// Its id.
+    pub id: DocId,
+    /// Its owner; `None` when it is common.
+    pub owner: Option<PartyId>,
+    /// Whether this person may write into it.
+    pub writable: bool,
+    /// Bytes of all changes accepted so far.
+    pub bytes: u64,
+}
+
+/// A device as shown to its owner, computed from the chain only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceStatus {
+    /// Its id.
+    pub id: DeviceId,
+    /// Its party.
+    pub party: PartyId,
+    /// Whether it is this one.
+    pub this: bool,
+    /// Whether it may still read and write.
+    pub active: bool,
+    /// Since when, ms since 1970, as its chain claims.
+    pub since_ms: u64,
+    /// Envelopes of it that are applied here.
+    pub counter: u64,
+}
+
+/// State of a space, for people.
+#[derive(Clone, Debug)]
+pub struct SpaceStatus {
+    /// The space.
+    pub space: SpaceId,
+    /// Private or shared.
+    pub kind: SpaceKind,
+    /// Envelopes written by this device: all are kept here.
+    pub kept: u64,
+    /// How many of them a relay has confirmed.
+    pub delivered: u64,
+    /// How many the partner's devices have acknowledged inside their own envelopes.
+    pub confirmed_by_partner: u64,
+    /// Envelopes that others have seen and that have not arrived here.
+    pub missing: u64,
+    /// Envelopes waiting for something they stand on.
+    pub parked: usize,
+    /// Documents.
+    pub documents: usize,
+    /// Devices of both parties.
+    pub devices: Vec<DeviceStatus>,
+    /// This copy may not write.
+    pub stale: bool,
+    /// Notices, oldest first.
+    pub notices: Vec<Notice>,
+}
+
+/// One replica of one space on one device.
+pub struct Replica<S: Store> {
+    pub(crate) store: S,
+    pub(crate) space: Space,
+    pub(crate) epochs: Epochs,
+    pub(crate) meta: Meta,
+    pub(crate) progress: Progress,
+    pub(crate) directory: Directory,
+    pub(crate) cache: Cache,
+    pub(crate) notices: Notices,
+    pub(crate) pending: Pending,
+    /// Envelopes that wait for something, by author and counter.
+    pub(crate) parked: BTreeMap<DeviceId, BTreeMap<u64, Envelope>>,
+    pub(crate) uplink: Option<Uplink>,
+    /// What the partner's devices said they have of this device.
+    pub(crate) partner_acks: u64,
+    pub(crate) damaged: u32,
+    suspect: Option<(Marker, u8)>,
+    broken: bool,
+}
+
+impl<S: Store> Replica<S> {
+    /// Starts the replica of a new space and makes it durable.
+    ///
+    /// # Errors
+    /// [`EngineError`]; nothing is kept then.
+    pub fn create(mut store: S, new: NewSpace) -> Result<Self, EngineError> {
+        let space = Space::new(new.genesis, new.chains, new.secrets)?;
+        store.save_keys(&encode_keys(&space.secrets, &[]))?;
+        let mut batch = Batch::default();
+        batch.put(Key::Genesis, space.genesis.encode());
+        for chain in &space.chains {
+            for link in chain.links() {
+                batch.put(Key::Link(chain.id(), link.seq), link.as_bytes().to_vec());
+            }
+        }
+        let meta = Meta {
+            links: space.chains.iter().map(PartyChain::next_seq).collect(),
+            ..Meta::default()
+        };
+        batch.put(Key::Meta, meta.encode());
+        batch.put(Key::Frontier, Progress::default().encode());
+        store.commit(batch)?;
+        Self::open(store)
+    }
+
+    /// Opens the replica that a store holds.
+    ///
+    /// # Errors
+    /// [`EngineError::Damaged`] when the store contradicts itself, [`EngineError::Store`].
+    pub fn open(mut store: S) -> Result<Self, EngineError> {
+        let keys = store
+            .load_keys()?
+            .ok_or(EngineError::Damaged("the key file is missing"))?;
+        let (secrets, epoch_keys) = decode_keys(&keys)?;
+        let suspect = store.marked()?;
+        let mut need = |key: Key, what| store.load(&key)?.ok_or(EngineError::Damaged(what));
+        let genesis = SpaceGenesis::parse(&need(Key::Genesis, "the genesis is missing")?)
+            .map_err(|_| EngineError::Damaged("the genesis"))?;
+        let meta = Meta::decode(&need(Key::Meta, "the state is missing")?)
+            .map_err(|_| EngineError::Damaged("the state"))?;
+        let progress = Progress::decode(&need(Key::Frontier, "the frontier is missing")?)
+            .map_err(|_| EngineError::Damaged("the frontier"))?;
+        let mut chains = Vec::new();
+        for (party, count) in genesis.parties().into_iter().zip(&meta.links) {
+            let mut links = Vec::new();
+            for seq in 0..*count {
+                let link = Link::parse(&need(Key::Link(party, seq), "a link is missing")?);
+                links.push(link.map_err(|_| EngineError::Damaged("a link"))?);
+            }
+            let chain = PartyChain::from_links(links);
+            chains.push(chain.map_err(|_| EngineError::Damaged("a party chain"))?);
+        }
+        let space = Space::new(genesis, chains, secrets)?;
+        let mut directory = Directory::default();
+        for page in 0..meta.pages {
+            directory
+                .load_page(&need(
+                    Key::DocPage(page),
+                    "a page of the directory is missing",
+                )?)
+                .map_err(|_| EngineError::Damaged("the directory of documents"))?;
+        }
+        let notices = match store.load(&Key::Notices)? {
+            Some(bytes) => {
+                Notices::decode(&bytes).map_err(|_| EngineError::Damaged("the notices"))?
+            }
+            None => Notices::default(),
+        };
+        let mut replica = Self {
+            store,
+            space,
+            epochs: Epochs::default(),
+            meta,
+            progress,
+            directory,
+            cache: Cache::default(),
+            notices,
+            pending: Pending::default(),
+            parked: BTreeMap::new(),
+            uplink: None,
+            partner_acks: 0,
+            damaged: 0,
+            suspect,
+            broken: false,
+        };
+        replica.load_epochs(epoch_keys)?;
+        replica.quarantine_suspect()?;
+        Ok(replica)
+    }
+
+    fn load_epochs(
+        &mut self,
+        keys: Vec<(ajar_protocol::EpochId, ajar_crypto::EpochKey)>,
+    ) -> Result<(), EngineError> {
+        let damaged = || EngineError::Damaged("an epoch");
+        for (device, counter) in self.meta.epochs.clone() {
+            let envelope = self
+                .stored_envelope(&device, counter)?
+                .ok_or_else(damaged)?;
+            let (_, author) = self.space.device(&device).ok_or_else(damaged)?;
+            let envelope = envelope.verify(&author.keys.sign).map_err(|_| damaged())?;
+            let Verdict::Valid(epoch, history) = self.epochs.judge(&self.space, &envelope) else {
+                return Err(damaged());
+            };
+            self.epochs
+                .insert(&self.space, envelope.id().into(), *epoch, history);
+        }
+        for (id, key) in keys {
+            self.epochs.offer_key(&self.space, id, key);
+        }
+        Ok(())
+    }
+
+    /// An envelope that killed the process twice is not tried a third time.
+    fn quarantine_suspect(&mut self) -> Result<(), EngineError> {
+        if let Some((marker, deaths)) = self.suspect
+            && deaths >= 2
+        {
+            self.meta.quarantined.push((marker.device, marker.counter));
+            self.pending.meta = true;
+            self.commit()?;
+            self.store.mark(None)?;
+            self.suspect = None;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn mark(&mut self, device: DeviceId, counter: u64) -> Result<(), EngineError> {
+        let marker = Marker { device, counter };
+        let attempt = match self.suspect {
+            Some((suspect, deaths)) if suspect == marker => deaths.saturating_add(1),
+            _ => 1,
+        };
+        Ok(self.store.mark(Some((marker, attempt)))?)
+    }
+
+    /// Makes everything pending durable, then returns its events. On failure, memory is what
+    /// the store holds.
+    pub(crate) fn commit(&mut self) -> Result<Vec<Event>, EngineError> {
+        if self.broken {
+            let why = "an earlier write failed".to_owned();
+            return Err(EngineError::Store(StoreError::Broken(why)));
+        }
+        let mut pending = std::mem::take(&mut self.pending);
+        let written = self.write(&mut pending);
+        match written {
+            Ok(()) => Ok(pending.events),
+            Err(error) => {
+                let broken = !matches!(error, EngineError::Store(StoreError::DiskFull));
+                self.reload();
+                self.broken |= broken;
+                Err(error)
+            }
+        }
+    }
+
+    fn write(&mut self, pending: &mut Pending) -> Result<(), EngineError> {
+        if pending.keys {
+            self.store
+                .save_keys(&encode_keys(&self.space.secrets, &self.epochs.keys()))?;
+        }
+        self.directory.save(&mut pending.batch);
+        let pages = u32::try_from(self.directory.pages()).unwrap_or(u32::MAX);
+        if pages != self.meta.pages {
+            self.meta.pages = pages;
+            pending.meta = true;
+        }
+        if pending.meta {
+            self.meta.links = self.space.chains.iter().map(PartyChain::next_seq).collect();
+            pending.batch.put(Key::Meta, self.meta.encode());
+        }
+        if pending.progress {
+            pending.batch.put(Key::Frontier, self.progress.encode());
+        }
+        if pending.notices {
+            pending.batch.put(Key::Notices, self.notices.encode());
+        }
+        if !pending.batch.is_empty() {
+            self.store.commit(std::mem::take(&mut pending.batch))?;
+        }
+        Ok(())
+    }
+
+    /// Takes everything anew from the store after a write that failed.
+    fn reload(&mut self) {
+        let fresh = self.reread();
+        if fresh.is_err() {
+            self.broken = true;
+        }
+        self.uplink = None;
+    }
+
+    /// Makes memory what the store holds.
+    pub(crate) fn reread(&mut self) -> Result<(), EngineError> {
+        self.cache.clear();
+        self.pending = Pending::default();
+        self.parked.clear();
+        let read = |store: &mut S, key: Key| -> Result<Vec<u8>, EngineError> {
+            store
+                .load(&key)?
+                .ok_or(EngineError::Damaged("a record is missing"))
+        };
+        let damaged = |_| EngineError::Damaged("the state");
+        self.meta = Meta::decode(&read(&mut self.store, Key::Meta)?).map_err(damaged)?;
+        self.progress =
+            Progress::decode(&read(&mut self.store, Key::Frontier)?).map_err(damaged)?;
+        self.directory = Directory::default();
+        for page in 0..self.meta.pages {
+            let bytes = read(&mut self.store, Key::DocPage(page))?;
+            self.directory.load_page(&bytes).map_err(damaged)?;
+        }
+        self.notices = match self.store.load(&Key::Notices)? {
+            Some(bytes) => Notices::decode(&bytes).map_err(damaged)?,
+            None => Notices::default(),
+        };
+        let mut chains = Vec::new();
+        for (chain, count) in self.space.chains.iter().zip(&self.meta.links) {
+            let kept = chain
+                .links()
+                .iter()
+                .filter(|link| link.seq < *count)
+                .cloned();
+            chains.push(
+                PartyChain::from_links(kept).map_err(|_| EngineError::Damaged("a party chain"))?,
+            );
+        }
+        self.space.chains = chains;
+        let keys = self
+            .store
+            .load_keys()?
+            .ok_or(EngineError::Damaged("the key file is missing"))?;
+        let (_, epoch_keys) = decode_keys(&keys)?;
+        self.epochs = Epochs::default();
+        self.load_epochs(epoch_keys)
+    }
+
+    pub(crate) fn stored_envelope(
+        &mut self,
+        device: &DeviceId,
+        counter: u64,
+    ) -> Result<Option<Envelope>, EngineError> {
+        let key = Key::Envelope(*device, counter);
+        let bytes = match self.pending.batch.pending(&key) {
+            Some(pending) => pending.cloned(),
+            None => self.store.load(&key)?,
+        };
+        bytes
+            .map(|bytes| Envelope::parse(&bytes).map_err(|_| EngineError::Damaged("an envelope")))
+            .transpose()
+    }
+
+    pub(crate) fn notice(&mut self, now: Now, kind: NoticeKind) {
+        let notice = Notice {
+            kind,
+            at_ms: now.wall_ms,
+        };
+        if self.notices.add(notice) {
+            self.pending.notices = true;
+            self.pending.events.push(Event::Notice(notice));
+        }
+    }
+
+    /// Id of the space.
+    #[must_use]
+    pub fn space_id(&self) -> SpaceId {
+        self.space.id
+    }
+
+    /// Private or shared.
+    #[must_use]
+    pub fn kind(&self) -> SpaceKind {
+        self.space.kind()
+    }
+
+    /// Our own party.
+    #[must_use]
+    pub fn own_party(&self) -> PartyId {
+        self.space.own_party()
+    }
+
+    /// The other party of a shared space.
+    #[must_use]
+    pub fn partner(&self) -> Option<PartyId> {
+        self.space.partner()
+    }
+
+    /// This device.
+    #[must_use]
+    pub fn device(&self) -> DeviceId {
+        self.space.device
+    }
+
+    /// How far every device's chain is applied here.
+    #[must_use]
+    pub fn frontier(&self) -> &Frontier {
+        &self.progress.frontier
+    }
+
+    /// Party of a device that was ever in the space.
+    #[must_use]
+    pub fn party_of_device(&self, device: &DeviceId) -> Option<PartyId> {
+        self.space
+            .device(device)
+            .map(|(place, _)| self.space.party_of(place))
+    }
+
+    /// Devices by the Automerge actors they write a document under, for attributing changes.
+    #[must_use]
+    pub fn device_of_actor(&self, doc: &DocId, actor: &[u8]) -> Option<DeviceId> {
+        let candidates = self.space.chains.iter().flat_map(|chain| chain.devices());
+        candidates
+            .map(|(id, _)| *id)
+            .find(|id| ajar_protocol::id::actor(&self.space.id, id, doc, 0) == actor)
+    }
+
+    /// Signs a login for one TLS session (protocol §2.8).
+    #[must_use]
+    pub fn login(&self, relay: &[u8; 32], exporter: &[u8; 32]) -> Login {
+        let auth = self.space.secrets.public().auth;
+        let (space, device) = (self.space.id, self.space.device);
+        let hash = login_hash(exporter, relay, &space, &device, &auth);
+        let signature = self.space.secrets.sign_relay_auth(&hash);
+        Login {
+            relay: *relay,
+            space,
+            device,
+            auth,
+            signature,
+        }
+    }
+
+    /// What to say to a relay that does not know this space: genesis, credential, all links.
+    /// The permit that this relay gave earlier is preferred to `claim`; `None` when there is
+    /// neither.
+    #[must_use]
+    pub fn introduction(
+        &self,
+        relay: &[u8; 32],
+        claim: Option<[u8; 16]>,
+    ) -> Option<Vec<ClientMsg>> {
+        let permit = self
+            .meta
+            .permits
+            .get(relay)
+            .copied()
+            .map(Credential::Permit);
+        let credential = permit.or(claim.map(Credential::Claim))?;
+        let genesis = self.space.genesis.encode();
+        let mut messages = vec![ClientMsg::Introduce {
+            genesis,
+            credential,
+        }];
+        for chain in &self.space.chains {
+            messages.extend(
+                chain
+                    .links()
+                    .iter()
+                    .map(|link| ClientMsg::AppendLink(link.as_bytes().to_vec())),
+            );
+        }
+        Some(messages)
+    }
+
+    /// Whether this relay has ever admitted this space.
+    #[must_use]
+    pub fn has_permit(&self, relay: &[u8; 32]) -> bool {
+        self.meta.permits.contains_key(relay)
+    }
+
+    /// A random id for a new document.
+    ///
+    /// # Errors
+    /// When there is no randomness.
+    pub fn new_document_id(
+        &self,
+        ownership: Ownership,
+        entropy: &mut dyn Entropy,
+    ) -> Result<DocId, EngineError> {
+        Ok(documents::new_id(ownership, self.space.place, entropy)?)
+    }
+
+    /// All documents, in the order in which they came.
+    pub fn documents(&self) -> impl Iterator<Item = DocInfo> + '_ {
+        self.directory
+            .rows()
+            .iter()
+            .map(|row| self.info(&row.doc, row.bytes))
+    }
+
+    fn info(&self, doc: &DocId, bytes: u64) -> DocInfo {
+        let owner = match documents::owner(doc) {
+            Some(Owner::Party(place)) => Some(self.space.party_of(place)),
+            _ => None,
+        };
+        let writable = documents::may_write(doc, self.space.place);
+        DocInfo {
+            id: *doc,
+            owner,
+            writable,
+            bytes,
+        }
+    }
+
+    /// Reads a document.
+    ///
+    /// # Errors
+    /// [`Misuse::NoSuchDocument`], [`EngineError::Store`], [`EngineError::Damaged`].
+    pub fn document(&mut self, doc: &DocId) -> Result<&Automerge, EngineError> {
+        let meta = *self
+            .directory
+            .row(doc)
+            .ok_or(Misuse::NoSuchDocument(*doc))?;
+        let loaded = self
+            .cache
+            .load(&meta, &mut self.store, &self.pending.batch)?;
+        Ok(&loaded.doc)
+    }
+
+    /// Reads local data of the application.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`].
+    pub fn local(&mut self, name: &str) -> Result<Option<Vec<u8>>, EngineError> {
+        Ok(self.store.load(&Key::Local(name.to_owned()))?)
+    }
+
+    /// Keeps local data of the application. It is sealed like everything and never synced.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`].
+    pub fn set_local(&mut self, name: &str, value: Option<Vec<u8>>) -> Result<(), EngineError> {
+        let key = Key::Local(name.to_owned());
+        match value {
+            Some(value) => self.pending.batch.put(key, value),
+            None => self.pending.batch.delete(key),
+        }
+        self.commit().map(drop)
+    }
+
+    /// Removes notices that are no proofs of anything.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`].
+    pub fn dismiss_notices(&mut self) -> Result<(), EngineError> {
+        if self.notices.dismiss() {
+            self.pending.notices = true;
+            self.commit()?;
+        }
+        Ok(())
+    }
+
+    /// Own position: counter and id of the last envelope of this device.
+    pub(crate) fn own_position(&self) -> Option<Position> {
+        self.progress.frontier.of(&self.space.device)
+    }
+
+    /// State of the space, for people.
+    #[must_use]
+    pub fn status(&self) -> SpaceStatus {
+        let frontier = &self.progress.frontier;
+        let missing = self
+            .progress
+            .heard
+            .iter()
+            .map(|(device, (counter, _))| counter.saturating_sub(frontier.counter(device)))
+            .sum();
+        let mut devices = Vec::new();
+        for chain in &self.space.chains {
+            for (id, device) in chain.devices() {
+                devices.push(DeviceStatus {
+                    id: *id,
+                    party: chain.id(),
+                    this: *id == self.space.device,
+                    active: device.revoked.is_none(),
+                    since_ms: device.added_time_ms,
+                    counter: frontier.counter(id),
+                });
+            }
+        }
+        SpaceStatus {
+            space: self.space.id,
+            kind: self.space.kind(),
+            kept: frontier.counter(&self.space.device),
+            delivered: self.progress.delivered,
+            confirmed_by_partner: self.partner_acks,
+            missing,
+            parked: self.parked.values().map(BTreeMap::len).sum(),
+            documents: self.directory.len(),
+            devices,
+            stale: self.meta.stale,
+            notices: self.notices.all().to_vec(),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The records in which a replica keeps its own state.
+
+use std::collections::BTreeMap;
+
+use ajar_crypto::{DeviceSecrets, EpochKey, Secret};
+use ajar_protocol::codec::{Reader, Writer};
+use ajar_protocol::error::Malformed;
+use ajar_protocol::{DeviceId, EpochId, Frontier};
+use zeroize::Zeroizing;
+
+use crate::error::EngineError;
+
+/// Slowly changing state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Meta {
+    /// Links of each chain.
+    pub(crate) links: Vec<u64>,
+    /// Pages of the directory of documents.
+    pub(crate) pages: u32,
+    /// Epochs by the envelope that created them, in order of arrival.
+    pub(crate) epochs: Vec<(DeviceId, u64)>,
+    /// Permits by relay key.
+    pub(crate) permits: BTreeMap<[u8; 32], [u8; 64]>,
+    /// Devices with two histories, and the counter from which on nothing of theirs counts.
+    pub(crate) forked: BTreeMap<DeviceId, u64>,
+    /// Envelopes that must not be opened again.
+    pub(crate) quarantined: Vec<(DeviceId, u64)>,
+    /// This copy is behind its own device.
+    pub(crate) stale: bool,
+    /// Pieces of evidence kept.
+    pub(crate) evidence: u32,
+}
+
+impl Meta {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        out.u8(1)
+            .u8(u8::from(self.stale))
+            .u32(self.pages)
+            .u32(self.evidence);
+        out.u32(count(self.links.len()));
+        for links in &self.links {
+            out.u64(*links);
+        }
+        out.u32(count(self.epochs.len()));
+        for (device, counter) in &self.epochs {
+            out.raw(&device.0).u64(*counter);
+        }
+        out.u32(count(self.permits.len()));
+        for (relay, permit) in &self.permits {
+            out.raw(relay).raw(permit);
+        }
+        out.u32(count(self.forked.len()));
+        for (device, counter) in &self.forked {
+            out.raw(&device.0).u64(*counter);
+        }
+        out.u32(count(self.quarantined.len()));
+        for (device, counter) in &self.quarantined {
+            out.raw(&device.0).u64(*counter);
+        }
+        out.finish()
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(bytes, "state of a replica");
+        if reader.u8()? != 1 {
+            return Err(Malformed::Version("state of a replica"));
+        }
+        let stale = reader.u8()? != 0;
+        let mut meta = Self {
+            stale,
+            pages: reader.u32()?,
+            evidence: reader.u32()?,
+            ..Self::default()
+        };
+        for _ in 0..reader.u32()? {
+            meta.links.push(reader.u64()?);
+        }
+        for _ in 0..reader.u32()? {
+            meta.epochs.push((DeviceId(reader.array()?), reader.u64()?));
+        }
+        for _ in 0..reader.u32()? {
+            meta.permits.insert(reader.array()?, reader.array()?);
+        }
+        for _ in 0..reader.u32()? {
+            meta.forked.insert(DeviceId(reader.array()?), reader.u64()?);
+        }
+        for _ in 0..reader.u32()? {
+            meta.quarantined
+                .push((DeviceId(reader.array()?), reader.u64()?));
+        }
+        reader.finish()?;
+        Ok(meta)
+    }
+}
+
+/// State that moves with every envelope.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// How far every device's chain is applied here.
+    pub(crate) frontier: Frontier,
+    /// What our own envelopes have acknowledged so far.
+    pub(crate) acked: Frontier,
+    /// Own counter up to which a relay has confirmed to hold us.
+    pub(crate) delivered: u64,
+    /// Envelopes that others have seen and we have not: counter, and since when (ms).
+    pub(crate) heard: BTreeMap<DeviceId, (u64, i64)>,
+}
+
+impl Progress {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        out.u8(1);
+        self.frontier.encode(&mut out);
+        self.acked.encode(&mut out);
+        out.u64(self.delivered);
+        out.u32(u32::try_from(self.heard.len()).unwrap_or(u32::MAX));
+        for (device, (counter, since)) in &self.heard {
+            out.raw(&device.0).u64(*counter).i64(*since);
+        }
+        out.finish()
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(bytes, "frontier of a replica");
+        if reader.u8()? != 1 {
+            return Err(Malformed::Version("frontier of a replica"));
+        }
+        let mut progress = Self {
+            frontier: Frontier::decode(&mut reader)?,
+            acked: Frontier::decode(&mut reader)?,
+            delivered: reader.u64()?,
+            heard: BTreeMap::new(),
+        };
+        for _ in 0..reader.u32()? {
+            let device = DeviceId(reader.array()?);
+            progress
+                .heard
+                .insert(device, (reader.u64()?, reader.i64()?));
+        }
+        reader.finish()?;
+        Ok(progress)
+    }
+}
+
+/// Writes the key ring: `u8 1 | device secrets 96 | u16 n { epoch 32, key 32 }`.
+pub(crate) fn encode_keys(
+    secrets: &DeviceSecrets,
+    epochs: &[(EpochId, EpochKey)],
+) -> Zeroizing<Vec<u8>> {
+    // Room for all from the start: a buffer that grows leaves copies behind.
+    let mut out = Zeroizing::new(Vec::with_capacity(1 + 96 + 2 + epochs.len() * 64));
+    out.push(1);
+    out.extend_from_slice(secrets.to_bytes().expose());
+    out.extend_from_slice(
+        &u16::try_from(epochs.len())
+            .unwrap_or(u16::MAX)
+            .to_be_bytes(),
+    );
+    for (id, key) in epochs {
+        out.extend_from_slice(&id.0);
+        out.extend_from_slice(key.expose());
+    }
+    out
+}
+
+/// Reads the key ring.
+pub(crate) fn decode_keys(
+    bytes: &[u8],
+) -> Result<(DeviceSecrets, Vec<(EpochId, EpochKey)>), EngineError> {
+    let damaged = |_| EngineError::Damaged("the key file");
+    let mut reader = Reader::new(bytes, "key ring");
+    if reader.u8().map_err(damaged)? != 1 {
+        return Err(EngineError::Damaged("the key file is of another version"));
+    }
+    let secrets = DeviceSecrets::from_bytes(&Secret::new(reader.array().map_err(damaged)?));
+    let mut epochs = Vec::new();
+    for _ in 0..reader.u16().map_err(damaged)? {
+        let id = EpochId(reader.array().map_err(damaged)?);
+        epochs.push((
+            id,
+            EpochKey::new(Secret::new(reader.array().map_err(damaged)?)),
+        ));
+    }
+    reader.finish().map_err(damaged)?;
+    Ok((secrets, epochs))
+}

@@ -1,0 +1,359 @@
+//! The conversation with one relay after login: what it lacks is sent in a bounded window,
+//! what it sends is taken in batches (protocol §2.8, sync by frontier).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ajar_protocol::client_msg::{ChainPosition, ClientMsg};
+use ajar_protocol::relay_msg::{EnvelopeName, Refusal, RelayMsg};
+use ajar_protocol::{DeviceId, Frontier, PartyChain, PartyId};
+
+use crate::clock::Now;
+use crate::error::EngineError;
+use crate::notice::NoticeKind;
+use crate::output::{Event, Outputs};
+use crate::replica::Replica;
+use crate::store::Store;
+
+/// Envelopes sent and not yet confirmed.
+const WINDOW: usize = 256;
+/// Their bytes.
+const WINDOW_BYTES: usize = 2 << 20;
+/// How long to wait after a relay could not take more.
+const PAUSE: Duration = Duration::from_secs(20);
+
+/// State of one connection.
+#[derive(Default)]
+pub(crate) struct Uplink {
+    relay: [u8; 32],
+    welcomed: bool,
+    /// Up to where the relay has confirmed to hold each device.
+    durable: BTreeMap<DeviceId, u64>,
+    /// Up to where envelopes were sent.
+    sent: BTreeMap<DeviceId, u64>,
+    in_flight: BTreeMap<(DeviceId, u64), usize>,
+    paused_until: Option<Duration>,
+    caught_up: bool,
+    /// Frontier at the last subscription, to tell progress from standing still.
+    subscribed_at: Frontier,
+    told_delivered: bool,
+}
+
+impl Uplink {
+    fn in_flight_bytes(&self) -> usize {
+        self.in_flight.values().sum()
+    }
+}
+
+impl<S: Store> Replica<S> {
+    /// A connection to a relay begins. Returns the subscription, which goes out in the same
+    /// flight as the login.
+    pub fn connected(&mut self, relay: [u8; 32]) -> ClientMsg {
+        let subscribe = self.subscription();
+        self.damaged = 0;
+        self.uplink = Some(Uplink {
+            relay,
+            subscribed_at: self.progress.frontier.clone(),
+            ..Uplink::default()
+        });
+        subscribe
+    }
+
+    fn subscription(&self) -> ClientMsg {
+        let position = |chain: &PartyChain| ChainPosition {
+            party: chain.id(),
+            next: chain.next_seq(),
+        };
+        ClientMsg::Subscribe {
+            chains: self.space.chains.iter().map(position).collect(),
+            frontier: self.progress.frontier.clone(),
+        }
+    }
+
+    /// The connection is gone.
+    pub fn disconnected(&mut self) {
+        self.uplink = None;
+        self.parked.clear();
+    }
+
+    /// Whether everything that the relay held at login has been received.
+    #[must_use]
+    pub fn caught_up(&self) -> bool {
+        self.uplink.as_ref().is_some_and(|uplink| uplink.caught_up)
+    }
+
+    /// Whether the relay has confirmed every envelope and link held here.
+    #[must_use]
+    pub fn relay_has_everything(&self) -> bool {
+        let Some(uplink) = self.uplink.as_ref().filter(|uplink| uplink.welcomed) else {
+            return false;
+        };
+        self.progress.frontier.rows().all(|(device, position)| {
+            uplink.durable.get(device).copied().unwrap_or(0) >= position.counter
+        })
+    }
+
+    /// Takes messages of the relay, makes what they bring durable in one batch, and returns
+    /// what to send and to tell. On an error the connection must be closed; what was not
+    /// kept comes again.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`], [`EngineError::Damaged`].
+    pub fn receive(&mut self, now: Now, messages: Vec<RelayMsg>) -> Result<Outputs, EngineError> {
+        let mut send = Vec::new();
+        for message in messages {
+            if let Err(error) = self.take_message(now, message, &mut send) {
+                self.reread()?;
+                self.uplink = None;
+                return Err(error);
+            }
+        }
+        let marked = !self.pending.batch.is_empty();
+        let events = self.commit()?;
+        if marked {
+            self.store.mark(None)?;
+        }
+        let mut outputs = Outputs { send, events };
+        outputs.send.extend(self.pump()?);
+        if self.newly_delivered() {
+            outputs.events.push(Event::Delivered);
+        }
+        Ok(outputs)
+    }
+
+    /// Time passes: pauses end, overdue things become notices.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`].
+    pub fn tick(&mut self, now: Now) -> Result<Outputs, EngineError> {
+        self.overdue(now);
+        if let Some(uplink) = &mut self.uplink
+            && uplink
+                .paused_until
+                .is_some_and(|until| until <= now.elapsed)
+        {
+            uplink.paused_until = None;
+            uplink.sent = uplink.durable.clone();
+            uplink.in_flight.clear();
+        }
+        let events = self.commit()?;
+        Ok(Outputs {
+            send: self.pump()?,
+            events,
+        })
+    }
+
+    fn take_message(
+        &mut self,
+        now: Now,
+        message: RelayMsg,
+        send: &mut Vec<ClientMsg>,
+    ) -> Result<(), EngineError> {
+        match message {
+            RelayMsg::Welcome {
+                permit,
+                chains,
+                frontier,
+            } => {
+                self.welcome(now, permit, &chains, &frontier, send);
+            }
+            RelayMsg::Admitted(permit) => self.keep_permit(permit),
+            RelayMsg::Link(bytes) => self.take_link(now, &bytes)?,
+            RelayMsg::Envelope(bytes) => self.take_envelope(now, &bytes)?,
+            RelayMsg::Stored(name) => self.stored(&name),
+            RelayMsg::NotStored(name, reason) => self.not_stored(now, &name, reason),
+            RelayMsg::LinkNotStored { party, reason, .. } => {
+                if reason == Refusal::Conflict {
+                    self.notice(now, NoticeKind::ChainFork { party });
+                } else if reason.is_passing() {
+                    self.pause(now, reason);
+                }
+            }
+            RelayMsg::CaughtUp => self.reached_the_end(send),
+            // A refusal ends the connection, which is the driver's business; mailboxes are
+            // another kind of connection.
+            RelayMsg::LinkStored { .. }
+            | RelayMsg::Refused(_)
+            | RelayMsg::MailboxOpened(_)
+            | RelayMsg::MailboxPeer(_)
+            | RelayMsg::MailboxMessage(_) => {}
+        }
+        Ok(())
+    }
+
+    fn keep_permit(&mut self, permit: [u8; 64]) {
+        let Some(relay) = self.uplink.as_ref().map(|uplink| uplink.relay) else {
+            return;
+        };
+        // A permit that is not the relay's own would only fail later, when it is needed.
+        let valid = ajar_protocol::auth::verify_permit(&relay, &self.space.id, &permit).is_ok();
+        if valid && self.meta.permits.get(&relay) != Some(&permit) {
+            self.meta.permits.insert(relay, permit);
+            self.pending.meta = true;
+        }
+    }
+
+    fn welcome(
+        &mut self,
+        now: Now,
+        permit: [u8; 64],
+        chains: &[ChainPosition],
+        frontier: &Frontier,
+        send: &mut Vec<ClientMsg>,
+    ) {
+        self.keep_permit(permit);
+        let own = self.space.device;
+        if frontier.counter(&own) < self.progress.delivered {
+            self.notice(now, NoticeKind::RolledBack);
+        }
+        let next_at_relay = |party: PartyId| {
+            chains
+                .iter()
+                .find(|c| c.party == party)
+                .map_or(0, |c| c.next)
+        };
+        for chain in &self.space.chains {
+            let next = next_at_relay(chain.id());
+            let missing = chain.links().iter().filter(|link| link.seq >= next);
+            send.extend(missing.map(|link| ClientMsg::AppendLink(link.as_bytes().to_vec())));
+        }
+        let ours = &self.progress.frontier;
+        let Some(uplink) = &mut self.uplink else {
+            return;
+        };
+        uplink.welcomed = true;
+        for (device, position) in ours.rows() {
+            // What a relay claims beyond our own frontier says nothing about what it has
+            // of ours.
+            let held = frontier.counter(device).min(position.counter);
+            uplink.durable.insert(*device, held);
+            uplink.sent.insert(*device, held);
+        }
+    }
+
+    fn stored(&mut self, name: &EnvelopeName) {
+        let Some(uplink) = &mut self.uplink else {
+            return;
+        };
+        if uplink
+            .in_flight
+            .remove(&(name.device, name.counter))
+            .is_none()
+        {
+            return;
+        }
+        // Confirmations come in the order of sending; a gap would be a lie, and then the
+        // next login shows it.
+        let durable = uplink.durable.entry(name.device).or_insert(0);
+        *durable = (*durable).max(name.counter);
+        if name.device == self.space.device && name.counter > self.progress.delivered {
+            self.progress.delivered = name.counter;
+            self.pending.progress = true;
+        }
+    }
+
+    fn not_stored(&mut self, now: Now, name: &EnvelopeName, reason: Refusal) {
+        let Some(uplink) = &mut self.uplink else {
+            return;
+        };
+        uplink.in_flight.remove(&(name.device, name.counter));
+        match reason {
+            Refusal::Gap => {
+                // Envelopes before it were refused; all go again after them.
+                let durable = uplink.durable.get(&name.device).copied().unwrap_or(0);
+                uplink.sent.insert(name.device, durable);
+                self.pause(now, reason);
+            }
+            Refusal::Conflict if name.device == self.space.device => {
+                self.notice(now, NoticeKind::StaleCopy);
+                self.meta.stale = true;
+                self.pending.meta = true;
+            }
+            Refusal::Conflict => {
+                let kind = NoticeKind::Forked {
+                    device: name.device,
+                    counter: name.counter,
+                };
+                self.notice(now, kind);
+            }
+            reason if reason.is_passing() => self.pause(now, reason),
+            // Refused for good: it stays here, and the rest of this device's chain with it.
+            _ => {}
+        }
+    }
+
+    fn pause(&mut self, now: Now, reason: Refusal) {
+        if let Some(uplink) = &mut self.uplink
+            && uplink.paused_until.is_none()
+        {
+            uplink.paused_until = Some(now.elapsed + PAUSE);
+            self.pending.events.push(Event::RelayPaused(reason));
+        }
+    }
+
+    fn reached_the_end(&mut self, send: &mut Vec<ClientMsg>) {
+        let parked = !self.parked.is_empty();
+        let subscription = self.subscription();
+        let frontier = &self.progress.frontier;
+        let Some(uplink) = &mut self.uplink else {
+            return;
+        };
+        // Parked envelopes that were dropped for room come with another round, as long as
+        // each round brings something.
+        if parked && uplink.subscribed_at != *frontier {
+            uplink.subscribed_at = frontier.clone();
+            send.push(subscription);
+            return;
+        }
+        uplink.caught_up = true;
+        self.pending.events.push(Event::CaughtUp);
+    }
+
+    fn newly_delivered(&mut self) -> bool {
+        let everything = self.relay_has_everything();
+        let Some(uplink) = &mut self.uplink else {
+            return false;
+        };
+        let newly = everything && !uplink.told_delivered;
+        uplink.told_delivered = everything;
+        newly
+    }
+
+    /// Sends what the relay lacks, as far as the window allows.
+    pub(crate) fn pump(&mut self) -> Result<Vec<ClientMsg>, EngineError> {
+        let mut send = Vec::new();
+        let Some(mut uplink) = self.uplink.take() else {
+            return Ok(send);
+        };
+        if uplink.welcomed && uplink.paused_until.is_none() {
+            let rows: Vec<(DeviceId, u64)> = self
+                .progress
+                .frontier
+                .rows()
+                .map(|(d, p)| (*d, p.counter))
+                .collect();
+            'devices: for (device, last) in rows {
+                loop {
+                    let next = uplink.sent.get(&device).copied().unwrap_or(0) + 1;
+                    if next > last {
+                        break;
+                    }
+                    if uplink.in_flight.len() >= WINDOW || uplink.in_flight_bytes() >= WINDOW_BYTES
+                    {
+                        break 'devices;
+                    }
+                    let Some(envelope) = self.stored_envelope(&device, next)? else {
+                        return Err(EngineError::Damaged("an envelope that was kept is missing"));
+                    };
+                    let bytes = envelope.as_bytes().to_vec();
+                    uplink.in_flight.insert((device, next), bytes.len());
+                    uplink.sent.insert(device, next);
+                    uplink.told_delivered = false;
+                    send.push(ClientMsg::Append(bytes));
+                }
+            }
+        }
+        self.uplink = Some(uplink);
+        Ok(send)
+    }
+}
