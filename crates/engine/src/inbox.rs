@@ -30,6 +30,9 @@ use crate::store::{Key, Store};
 const PARKED: usize = 256;
 /// Bytes of parked envelopes of one device.
 const PARKED_BYTES: usize = 16 << 20;
+/// Parked envelopes of devices that no chain names. Their signatures cannot be checked, so
+/// anyone could have made them; the link that names a device comes before its envelopes.
+const PARKED_UNKNOWN: usize = 16;
 /// Damaged objects after which a person is told.
 const DAMAGED_NOTICE: u32 = 3;
 /// Pieces of evidence that are kept.
@@ -104,6 +107,18 @@ impl<S: Store> Replica<S> {
         }
     }
 
+    fn park_unknown(&mut self, envelope: Envelope) {
+        let unknown: usize = self
+            .parked
+            .iter()
+            .filter(|(device, _)| self.space.device(device).is_none())
+            .map(|(_, parked)| parked.len())
+            .sum();
+        if unknown < PARKED_UNKNOWN {
+            self.park(envelope);
+        }
+    }
+
     fn consider(&mut self, now: Now, envelope: Envelope) -> Result<Taken, EngineError> {
         let header = *envelope.header();
         // 1. The space it came in.
@@ -114,11 +129,12 @@ impl<S: Store> Replica<S> {
         let known = self.progress.frontier.of(&header.device);
         let counter = known.map_or(0, |position| position.counter);
         if header.counter <= counter && self.is_stored(&header.device, &envelope)? {
+            self.relay_holds(&header.device, header.counter);
             return Ok(Taken::Dropped);
         }
         // 2. Its author, in a chain that is long enough.
         let Some((place, author)) = self.space.device(&header.device) else {
-            self.park(envelope);
+            self.park_unknown(envelope);
             return Ok(Taken::Early);
         };
         let author = author.clone();
@@ -144,6 +160,7 @@ impl<S: Store> Replica<S> {
             return Ok(Taken::Dropped);
         }
         if header.counter > counter + 1 {
+            self.hear_of(now, header.device, header.counter - 1);
             self.park(unverified);
             return Ok(Taken::Early);
         }
@@ -355,25 +372,16 @@ impl<S: Store> Replica<S> {
 
     fn read_acks(&mut self, now: Now, place: usize, content: &Changes) -> Result<(), EngineError> {
         for (device, position) in &content.acks {
-            let have = self.progress.frontier.counter(device);
-            if *device == self.space.device && place != self.space.place {
-                self.partner_acks = self.partner_acks.max(position.counter.min(have));
-            }
-            if position.counter > have {
+            if position.counter > self.progress.frontier.counter(device) {
                 // Another device has what never came here, or it says so.
                 if self.space.device(device).is_some() {
-                    let heard = self
-                        .progress
-                        .heard
-                        .entry(*device)
-                        .or_insert((0, now.wall_ms));
-                    heard.0 = heard.0.max(position.counter);
-                    self.pending.progress = true;
+                    self.hear_of(now, *device, position.counter);
                 }
                 continue;
             }
             let ours = self.stored_envelope(device, position.counter)?;
-            if ours.is_some_and(|envelope| envelope.id() != position.id) {
+            let same = ours.as_ref().map(|envelope| envelope.id() == position.id);
+            if same == Some(false) {
                 self.notice(
                     now,
                     NoticeKind::Forked {
@@ -382,8 +390,23 @@ impl<S: Store> Replica<S> {
                     },
                 );
             }
+            let by_partner = *device == self.space.device && place != self.space.place;
+            if by_partner && same == Some(true) && position.counter > self.progress.confirmed {
+                self.progress.confirmed = position.counter;
+                self.pending.progress = true;
+            }
         }
         Ok(())
+    }
+
+    /// Notes that a device has written up to `counter`, none of which has arrived here yet.
+    fn hear_of(&mut self, now: Now, device: DeviceId, counter: u64) {
+        let since = (0, now.wall_ms);
+        let heard = self.progress.heard.entry(device).or_insert(since);
+        if counter > heard.0 {
+            heard.0 = counter;
+            self.pending.progress = true;
+        }
     }
 
     /// Moves the frontier past an envelope and keeps it.
@@ -397,6 +420,7 @@ impl<S: Store> Replica<S> {
         };
         self.progress.frontier.set(header.device, position);
         self.pending.progress = true;
+        self.relay_holds(&header.device, header.counter);
         let caught_up = self
             .progress
             .heard

@@ -8,13 +8,14 @@
 //!
 //! What is checked, and in which order, is §2.5 and §2.6 of the protocol (`docs/protocol.md`).
 
+pub mod check;
 pub mod clock;
 pub mod documents;
 pub mod epochs;
 pub mod error;
 mod inbox;
 pub mod notice;
-mod outbox;
+pub mod outbox;
 pub mod output;
 pub mod pairing;
 pub mod replica;

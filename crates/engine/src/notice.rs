@@ -126,6 +126,14 @@ impl Notice {
     }
 }
 
+/// Whether a notice tells of a proof, which no one may dismiss.
+fn is_proof(kind: &NoticeKind) -> bool {
+    matches!(
+        kind,
+        NoticeKind::StaleCopy | NoticeKind::Forked { .. } | NoticeKind::ChainFork { .. }
+    )
+}
+
 /// The kept notices, oldest first.
 #[derive(Clone, Debug, Default)]
 pub struct Notices {
@@ -143,7 +151,9 @@ impl Notices {
             self.settle_withheld(&device);
         }
         if self.list.len() >= KEPT {
-            self.list.remove(0);
+            // Proofs stay longest: a flood of lesser things must not wash them away.
+            let lesser = self.list.iter().position(|notice| !is_proof(&notice.kind));
+            self.list.remove(lesser.unwrap_or(0));
         }
         self.list.push(notice);
         true
@@ -167,13 +177,7 @@ impl Notices {
     /// Removes all that are not proofs; returns whether anything was removed.
     pub fn dismiss(&mut self) -> bool {
         let before = self.list.len();
-        let stays = |kind: &NoticeKind| {
-            matches!(
-                kind,
-                NoticeKind::StaleCopy | NoticeKind::Forked { .. } | NoticeKind::ChainFork { .. }
-            )
-        };
-        self.list.retain(|notice| stays(&notice.kind));
+        self.list.retain(|notice| is_proof(&notice.kind));
         before != self.list.len()
     }
 

@@ -89,19 +89,19 @@ impl<S: Store> Replica<S> {
         let kept = self.make(now, entropy, edits);
         if kept.is_err() {
             // Memory may be ahead of the store.
-            self.pending = crate::replica::Pending::default();
             for doc in &touched {
                 self.cache.drop_doc(doc);
             }
-            self.reread()?;
+            if !self.pending.is_clean() {
+                self.reread()?;
+            }
         }
-        let events = kept?;
-        let mut outputs = Outputs {
-            send: Vec::new(),
-            events,
-        };
-        outputs.send = self.pump()?;
-        Ok(outputs)
+        // The change is kept, whatever becomes of sending: what cannot be read now stops the
+        // next round of the connection.
+        Ok(Outputs {
+            events: kept?,
+            send: self.pump().unwrap_or_default(),
+        })
     }
 
     fn may_write(&self) -> Result<(), Misuse> {

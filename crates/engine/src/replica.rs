@@ -116,11 +116,16 @@ pub struct Replica<S: Store> {
     /// Envelopes that wait for something, by author and counter.
     pub(crate) parked: BTreeMap<DeviceId, BTreeMap<u64, Envelope>>,
     pub(crate) uplink: Option<Uplink>,
-    /// What the partner's devices said they have of this device.
-    pub(crate) partner_acks: u64,
     pub(crate) damaged: u32,
     suspect: Option<(Marker, u8)>,
     broken: bool,
+}
+
+impl Pending {
+    /// Whether there is nothing to commit.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.batch.is_empty() && !(self.meta || self.progress || self.notices || self.keys)
+    }
 }
 
 impl<S: Store> Replica<S> {
@@ -203,7 +208,6 @@ impl<S: Store> Replica<S> {
             pending: Pending::default(),
             parked: BTreeMap::new(),
             uplink: None,
-            partner_acks: 0,
             damaged: 0,
             suspect,
             broken: false,
@@ -312,14 +316,13 @@ impl<S: Store> Replica<S> {
         if fresh.is_err() {
             self.broken = true;
         }
-        self.uplink = None;
     }
 
-    /// Makes memory what the store holds.
+    /// Makes memory what the store holds. The connection and what is parked stay: neither
+    /// ever runs ahead of the store.
     pub(crate) fn reread(&mut self) -> Result<(), EngineError> {
         self.cache.clear();
         self.pending = Pending::default();
-        self.parked.clear();
         let read = |store: &mut S, key: Key| -> Result<Vec<u8>, EngineError> {
             store
                 .load(&key)?
@@ -588,7 +591,8 @@ impl<S: Store> Replica<S> {
             .heard
             .iter()
             .map(|(device, (counter, _))| counter.saturating_sub(frontier.counter(device)))
-            .sum();
+            // Claims of a hostile member may be as large as they like.
+            .fold(0, u64::saturating_add);
         let mut devices = Vec::new();
         for chain in &self.space.chains {
             for (id, device) in chain.devices() {
@@ -607,7 +611,7 @@ impl<S: Store> Replica<S> {
             kind: self.space.kind(),
             kept: frontier.counter(&self.space.device),
             delivered: self.progress.delivered,
-            confirmed_by_partner: self.partner_acks,
+            confirmed_by_partner: self.progress.confirmed,
             missing,
             parked: self.parked.values().map(BTreeMap::len).sum(),
             documents: self.directory.len(),

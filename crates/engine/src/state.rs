@@ -104,6 +104,8 @@ pub(crate) struct Progress {
     pub(crate) acked: Frontier,
     /// Own counter up to which a relay has confirmed to hold us.
     pub(crate) delivered: u64,
+    /// Own counter up to which the partner's devices have said to hold us.
+    pub(crate) confirmed: u64,
     /// Envelopes that others have seen and we have not: counter, and since when (ms).
     pub(crate) heard: BTreeMap<DeviceId, (u64, i64)>,
 }
@@ -114,7 +116,7 @@ impl Progress {
         out.u8(1);
         self.frontier.encode(&mut out);
         self.acked.encode(&mut out);
-        out.u64(self.delivered);
+        out.u64(self.delivered).u64(self.confirmed);
         out.u32(u32::try_from(self.heard.len()).unwrap_or(u32::MAX));
         for (device, (counter, since)) in &self.heard {
             out.raw(&device.0).u64(*counter).i64(*since);
@@ -131,6 +133,7 @@ impl Progress {
             frontier: Frontier::decode(&mut reader)?,
             acked: Frontier::decode(&mut reader)?,
             delivered: reader.u64()?,
+            confirmed: reader.u64()?,
             heard: BTreeMap::new(),
         };
         for _ in 0..reader.u32()? {

@@ -1,12 +1,12 @@
 //! The conversation with one relay after login: what it lacks is sent in a bounded window,
 //! what it sends is taken in batches (protocol §2.8, sync by frontier).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ajar_protocol::client_msg::{ChainPosition, ClientMsg};
 use ajar_protocol::relay_msg::{EnvelopeName, Refusal, RelayMsg};
-use ajar_protocol::{DeviceId, Frontier, PartyChain, PartyId};
+use ajar_protocol::{DeviceId, Frontier, PartyChain, PartyId, Position};
 
 use crate::clock::Now;
 use crate::error::EngineError;
@@ -37,6 +37,10 @@ pub(crate) struct Uplink {
     /// Frontier at the last subscription, to tell progress from standing still.
     subscribed_at: Frontier,
     told_delivered: bool,
+    /// Devices whose envelopes it will never take, as far as this connection goes.
+    given_up: BTreeSet<DeviceId>,
+    /// Devices of which it was asked to show the envelope that contradicts ours.
+    asked: BTreeSet<DeviceId>,
 }
 
 impl Uplink {
@@ -103,13 +107,19 @@ impl<S: Store> Replica<S> {
         let mut send = Vec::new();
         for message in messages {
             if let Err(error) = self.take_message(now, message, &mut send) {
+                self.give_up_round();
                 self.reread()?;
-                self.uplink = None;
                 return Err(error);
             }
         }
         let marked = !self.pending.batch.is_empty();
-        let events = self.commit()?;
+        let events = match self.commit() {
+            Ok(events) => events,
+            Err(error) => {
+                self.give_up_round();
+                return Err(error);
+            }
+        };
         if marked {
             self.store.mark(None)?;
         }
@@ -119,6 +129,14 @@ impl<S: Store> Replica<S> {
             outputs.events.push(Event::Delivered);
         }
         Ok(outputs)
+    }
+
+    /// A round failed: the connection is to be closed, and what was not kept comes again.
+    fn give_up_round(&mut self) {
+        self.disconnected();
+        // The envelope that was being applied did not kill anyone. Should this write fail
+        // too, it is only counted once too often.
+        let _uncleared = self.store.mark(None);
     }
 
     /// Time passes: pauses end, overdue things become notices.
@@ -156,12 +174,13 @@ impl<S: Store> Replica<S> {
                 frontier,
             } => {
                 self.welcome(now, permit, &chains, &frontier, send);
+                self.compare(&frontier, send)?;
             }
             RelayMsg::Admitted(permit) => self.keep_permit(permit),
             RelayMsg::Link(bytes) => self.take_link(now, &bytes)?,
             RelayMsg::Envelope(bytes) => self.take_envelope(now, &bytes)?,
             RelayMsg::Stored(name) => self.stored(&name),
-            RelayMsg::NotStored(name, reason) => self.not_stored(now, &name, reason),
+            RelayMsg::NotStored(name, reason) => self.not_stored(now, &name, reason, send)?,
             RelayMsg::LinkNotStored { party, reason, .. } => {
                 if reason == Refusal::Conflict {
                     self.notice(now, NoticeKind::ChainFork { party });
@@ -252,9 +271,73 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    fn not_stored(&mut self, now: Now, name: &EnvelopeName, reason: Refusal) {
+    /// The relay has this envelope: it came from there.
+    pub(crate) fn relay_holds(&mut self, device: &DeviceId, counter: u64) {
+        if let Some(uplink) = &mut self.uplink {
+            for place in [&mut uplink.durable, &mut uplink.sent] {
+                let held = place.entry(*device).or_insert(0);
+                *held = (*held).max(counter);
+            }
+        }
+    }
+
+    /// Looks for places where the relay claims another envelope than ours.
+    fn compare(
+        &mut self,
+        frontier: &Frontier,
+        send: &mut Vec<ClientMsg>,
+    ) -> Result<(), EngineError> {
+        for (device, theirs) in frontier.rows() {
+            if theirs.counter <= self.progress.frontier.counter(device)
+                && let Some(ours) = self.stored_envelope(device, theirs.counter)?
+                && ours.id() != theirs.id
+            {
+                self.ask_for_proof(device, theirs.counter, send)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the relay for the envelope that stands where one of ours should. Its word alone
+    /// proves nothing; the signed envelope does, when it comes.
+    fn ask_for_proof(
+        &mut self,
+        device: &DeviceId,
+        counter: u64,
+        send: &mut Vec<ClientMsg>,
+    ) -> Result<(), EngineError> {
+        let first_time = match &mut self.uplink {
+            Some(uplink) => uplink.asked.insert(*device),
+            None => false,
+        };
+        if !first_time {
+            return Ok(());
+        }
+        let before = self.stored_envelope(device, counter.saturating_sub(1))?;
+        let others = self.progress.frontier.rows().filter(|(d, _)| *d != device);
+        let lowered = before.map(|envelope| {
+            let position = Position {
+                counter: counter.saturating_sub(1),
+                id: envelope.id(),
+            };
+            (*device, position)
+        });
+        let frontier = others.map(|(d, p)| (*d, *p)).chain(lowered).collect();
+        if let ClientMsg::Subscribe { chains, .. } = self.subscription() {
+            send.push(ClientMsg::Subscribe { chains, frontier });
+        }
+        Ok(())
+    }
+
+    fn not_stored(
+        &mut self,
+        now: Now,
+        name: &EnvelopeName,
+        reason: Refusal,
+        send: &mut Vec<ClientMsg>,
+    ) -> Result<(), EngineError> {
         let Some(uplink) = &mut self.uplink else {
-            return;
+            return Ok(());
         };
         uplink.in_flight.remove(&(name.device, name.counter));
         match reason {
@@ -264,22 +347,17 @@ impl<S: Store> Replica<S> {
                 uplink.sent.insert(name.device, durable);
                 self.pause(now, reason);
             }
-            Refusal::Conflict if name.device == self.space.device => {
-                self.notice(now, NoticeKind::StaleCopy);
-                self.meta.stale = true;
-                self.pending.meta = true;
-            }
             Refusal::Conflict => {
-                let kind = NoticeKind::Forked {
-                    device: name.device,
-                    counter: name.counter,
-                };
-                self.notice(now, kind);
+                uplink.given_up.insert(name.device);
+                self.ask_for_proof(&name.device, name.counter, send)?;
             }
             reason if reason.is_passing() => self.pause(now, reason),
             // Refused for good: it stays here, and the rest of this device's chain with it.
-            _ => {}
+            _ => {
+                uplink.given_up.insert(name.device);
+            }
         }
+        Ok(())
     }
 
     fn pause(&mut self, now: Now, reason: Refusal) {
@@ -325,6 +403,16 @@ impl<S: Store> Replica<S> {
         let Some(mut uplink) = self.uplink.take() else {
             return Ok(send);
         };
+        let filled = self.fill_window(&mut uplink, &mut send);
+        self.uplink = Some(uplink);
+        filled.map(|()| send)
+    }
+
+    fn fill_window(
+        &mut self,
+        uplink: &mut Uplink,
+        send: &mut Vec<ClientMsg>,
+    ) -> Result<(), EngineError> {
         if uplink.welcomed && uplink.paused_until.is_none() {
             let rows: Vec<(DeviceId, u64)> = self
                 .progress
@@ -333,7 +421,7 @@ impl<S: Store> Replica<S> {
                 .map(|(d, p)| (*d, p.counter))
                 .collect();
             'devices: for (device, last) in rows {
-                loop {
+                while !uplink.given_up.contains(&device) {
                     let next = uplink.sent.get(&device).copied().unwrap_or(0) + 1;
                     if next > last {
                         break;
@@ -353,7 +441,6 @@ impl<S: Store> Replica<S> {
                 }
             }
         }
-        self.uplink = Some(uplink);
-        Ok(send)
+        Ok(())
     }
 }

@@ -1,1 +1,57 @@
-//! Encrypted Automerge sync for two: builder, handles, events, driver, sealed store.
+//! Encrypted Automerge sync for two people over a relay that cannot read.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use ajar_sync::{Builder, Ownership, Passphrase, SpaceKind};
+//! use ajar_sync::automerge::{ROOT, transaction::Transactable};
+//!
+//! let home = Builder::new("my-home").with_passphrase(Passphrase::new("four random words")?).open()?;
+//! let us = home.space(SpaceKind::Shared)?;
+//! let document = us.create_document(Ownership::Mine)?;
+//! document.change(|tx| tx.put(ROOT, "text", "hello"))?; // durable here when it returns
+//! us.connect()?;
+//! us.relay_has_everything().await?; // "may I close the lid?"
+//! # Ok(()) }
+//! ```
+//!
+//! There is no call that sends plaintext, and no default that skips protection. A home is a
+//! directory that one process at a time may open. In it, each space has a store sealed under
+//! keys of its own, and one thread that owns its replica; handles talk to that thread.
+//! Everything works offline and travels when a relay is there.
+
+mod clock;
+mod core;
+mod document;
+mod driver;
+mod error;
+mod event;
+mod home;
+mod invitation;
+mod pairing;
+mod space;
+mod store;
+mod transport;
+
+pub use ajar_crypto::vault::{KdfParams, Passphrase};
+pub use ajar_crypto::words::WordsError;
+pub use ajar_crypto::{RecoveryPhrase, vault};
+pub use ajar_engine::replica::DeviceStatus;
+pub use ajar_engine::{DocInfo, Misuse, Notice, NoticeKind, Ownership, SpaceStatus};
+pub use ajar_protocol::address::{AddressError, RelayAddress};
+pub use ajar_protocol::genesis::SpaceKind;
+pub use ajar_protocol::{DeviceId, DocId, PartyId, SpaceId};
+pub use automerge;
+
+pub use document::{ChangeError, Document};
+pub use error::{ConnectError, Error};
+pub use event::{Connection, Events, SpaceEvent, SpaceReport, Synced};
+pub use home::{Builder, CheckReport, Home, NewHome};
+pub use invitation::{Invitation, InvitationError};
+pub use pairing::{Found, PairingCode};
+pub use space::{BatchEdit, Space};
+
+/// The text form of a document id: 32 hexadecimal digits.
+#[must_use]
+pub fn doc_id_text(doc: DocId) -> String {
+    doc.to_hex()
+}

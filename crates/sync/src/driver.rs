@@ -1,0 +1,242 @@
+//! The driver of one space: connects, logs in, carries messages both ways, and tries again
+//! with a growing, jittered pause. It never waits for the disk: what it receives goes to the
+//! replica's thread over a bounded queue.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use ajar_protocol::address::RelayAddress;
+use ajar_protocol::client_msg::ClientMsg;
+use ajar_protocol::relay_msg::{Refusal, RelayMsg};
+use rand_core::TryRng;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::clock;
+use crate::core::LINK;
+use crate::error::{ConnectError, Error};
+use crate::event::Connection;
+use crate::space::Inner;
+use crate::transport::{Wire, WireReader, WireWriter};
+
+/// First pause; doubles each time.
+const PAUSE_FIRST: Duration = Duration::from_millis(250);
+/// Longest pause.
+const PAUSE_LONGEST: Duration = Duration::from_secs(60);
+/// Pause after an answer that will hardly change by itself.
+const PAUSE_REFUSED: Duration = Duration::from_secs(300);
+/// Bytes handed to the replica at a time, so that one batch stays small.
+const RECEIVE: usize = 1 << 20;
+/// How often time is told to the replica.
+const TICK: Duration = Duration::from_secs(5);
+
+/// A running driver. Dropping it ends the task at its next pause.
+pub(crate) struct Driver {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Driver {
+    pub(crate) fn start(space: Weak<Inner>, relay: RelayAddress) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(run(space, relay, stopped));
+        Self { stop, task }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// Ends the connection and waits for that.
+    pub(crate) async fn stop(self) {
+        let _ = self.stop.send(true);
+        let _ = self.task.await;
+    }
+}
+
+/// The relay of a space, as its key file says.
+pub(crate) fn relay_of(space: &Inner) -> Result<RelayAddress, Error> {
+    let text = space.keys.read(|keys| keys.relay.clone());
+    if text.is_empty() {
+        return Err(ConnectError::NoRelay.into());
+    }
+    text.parse()
+        .map_err(|_| Error::Damaged("the stored relay address is damaged".to_owned()))
+}
+
+async fn run(space: Weak<Inner>, relay: RelayAddress, mut stop: watch::Receiver<bool>) {
+    let mut attempt = 0;
+    // Whether to present the space to the relay before logging in.
+    let mut introduce = false;
+    loop {
+        let Some(inner) = space.upgrade() else { return };
+        inner.worker.set_connection(Connection::Connecting);
+        let mut welcomed = false;
+        let ended = session(&inner, &relay, &mut introduce, &mut welcomed, &mut stop).await;
+        let _ = inner.worker.call_async(crate::core::Core::unlink).await;
+        let Err(why) = ended else {
+            inner.worker.set_connection(Connection::Off);
+            return;
+        };
+        if welcomed {
+            attempt = 0;
+        }
+        if matches!(why, ConnectError::NotAdmitted) && introduce {
+            // The next try presents the space.
+            continue;
+        }
+        let retry_in = pause(&why, attempt);
+        attempt += 1;
+        tracing::info!(code = why.code(), "no connection to the relay");
+        inner
+            .worker
+            .set_connection(Connection::Waiting { why, retry_in });
+        drop(inner);
+        tokio::select! {
+            () = tokio::time::sleep(retry_in) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+/// Exponential with jitter between half and the whole, so that devices that lost the relay
+/// at the same moment do not come back at the same moment.
+fn pause(why: &ConnectError, attempt: u32) -> Duration {
+    let base = match why {
+        ConnectError::WrongRelay | ConnectError::NotAdmitted | ConnectError::BadClaim => {
+            PAUSE_REFUSED
+        }
+        _ => PAUSE_FIRST
+            .saturating_mul(1 << attempt.min(10))
+            .min(PAUSE_LONGEST),
+    };
+    let random = clock::entropy().try_next_u32().unwrap_or(u32::MAX / 2);
+    base / 2 + (base / 2).mul_f64(f64::from(random) / f64::from(u32::MAX))
+}
+
+/// One connection, from connecting to its end. `Ok` when it was asked to stop.
+async fn session(
+    space: &Arc<Inner>,
+    relay: &RelayAddress,
+    introduce: &mut bool,
+    welcomed: &mut bool,
+    stop: &mut watch::Receiver<bool>,
+) -> Result<(), ConnectError> {
+    let wire = tokio::select! {
+        wire = Wire::connect(relay) => wire?,
+        _ = stop.wait_for(|stop| *stop) => return Ok(()),
+    };
+    let exporter = wire.exporter()?;
+    let (key, claim) = (relay.key, relay.claim);
+    let (link, outgoing) = mpsc::channel(LINK);
+    let presented = *introduce;
+    let flight = space
+        .worker
+        .call_async(move |core| {
+            let mut flight = Vec::new();
+            let first_time = !core.replica.has_permit(&key) && claim.is_some();
+            if (presented || first_time)
+                && let Some(introduction) = core.replica.introduction(&key, claim)
+            {
+                flight.extend(introduction);
+            }
+            let introduced = !flight.is_empty();
+            flight.push(ClientMsg::Login(core.replica.login(&key, &exporter)));
+            flight.push(core.replica.connected(key));
+            core.link(link);
+            (
+                flight,
+                introduced,
+                core.replica.introduction(&key, claim).is_some(),
+            )
+        })
+        .await;
+    let (flight, introduced, can_introduce) = flight.map_err(|_| ConnectError::Lost)?;
+    let (mut writer, reader, closer) = wire.split();
+    let ended = match writer.send(&flight).await {
+        Err(error) => Err(error),
+        Ok(()) => tokio::select! {
+            ended = read(space, reader, welcomed) => ended,
+            ended = write(writer, outgoing) => ended,
+            ended = tick(space) => ended,
+            _ = stop.wait_for(|stop| *stop) => Ok(()),
+        },
+    };
+    // A relay that lost its data does not know the space any more: present it, once.
+    *introduce = matches!(ended, Err(ConnectError::NotAdmitted)) && !introduced && can_introduce;
+    closer.close().await;
+    ended
+}
+
+async fn read(
+    space: &Arc<Inner>,
+    mut reader: WireReader,
+    welcomed: &mut bool,
+) -> Result<(), ConnectError> {
+    loop {
+        let messages = reader.receive(RECEIVE).await?;
+        for message in &messages {
+            match message {
+                RelayMsg::Refused(reason) => return Err(refused(*reason)),
+                RelayMsg::Welcome { .. } => {
+                    *welcomed = true;
+                    let online = Connection::Online {
+                        caught_up: false,
+                        delivered: false,
+                    };
+                    space.worker.set_connection(online);
+                }
+                _ => {}
+            }
+        }
+        let taken = space
+            .worker
+            .call_async(move |core| {
+                let result = core.replica.receive(clock::now(), messages);
+                core.step(result)
+            })
+            .await;
+        match taken {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) | Err(error) => return Err(ConnectError::Store(error.to_string())),
+        }
+    }
+}
+
+fn refused(reason: Refusal) -> ConnectError {
+    match reason {
+        Refusal::NotAdmitted | Refusal::Revoked => ConnectError::NotAdmitted,
+        Refusal::BadCredential => ConnectError::BadClaim,
+        Refusal::Violation => ConnectError::Violation("it says that we do".to_owned()),
+        _ => ConnectError::Busy,
+    }
+}
+
+async fn write(
+    mut writer: WireWriter,
+    mut outgoing: mpsc::Receiver<Vec<ClientMsg>>,
+) -> Result<(), ConnectError> {
+    while let Some(messages) = outgoing.recv().await {
+        writer.send(&messages).await?;
+    }
+    // The replica let go of the connection.
+    Err(ConnectError::Lost)
+}
+
+async fn tick(space: &Arc<Inner>) -> Result<(), ConnectError> {
+    let mut interval = tokio::time::interval(TICK);
+    loop {
+        interval.tick().await;
+        let ticked = space
+            .worker
+            .call_async(|core| {
+                let result = core.replica.tick(clock::now());
+                core.step(result)
+            })
+            .await;
+        match ticked {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) | Err(error) => return Err(ConnectError::Store(error.to_string())),
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! Errors for people: what happened, and what to do next.
+
+use std::io;
+use std::path::PathBuf;
+
+use ajar_crypto::EntropyFailed;
+use ajar_crypto::vault::{KeyfileError, UnlockError};
+use ajar_engine::pairing::FoundError;
+use ajar_engine::store::StoreError;
+use ajar_engine::{EngineError, Misuse};
+use thiserror::Error;
+
+/// Why there is no connection to the relay.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// No relay is configured.
+    #[error("no relay is set up for this journal")]
+    NoRelay,
+    /// Nothing answered.
+    #[error("the relay cannot be reached ({0})")]
+    Unreachable(String),
+    /// It answered with another key than the pinned one.
+    #[error("This server is not the one you set up. Nothing was sent.")]
+    WrongRelay,
+    /// The relay does not know this space or device.
+    #[error("the relay does not know this journal")]
+    NotAdmitted,
+    /// The claim in the address is used up or not the relay's.
+    #[error("the relay does not accept the invitation: it is used up, or not from this relay")]
+    BadClaim,
+    /// The relay is full, stopping, or asks for patience.
+    #[error("the relay cannot take anything at the moment")]
+    Busy,
+    /// The relay broke the protocol.
+    #[error("the relay broke the protocol ({0}); nothing was accepted from it")]
+    Violation(String),
+    /// The connection was there and ended.
+    #[error("the connection to the relay was lost")]
+    Lost,
+    /// Our own store failed while receiving.
+    #[error("this device could not keep what it received: {0}")]
+    Store(String),
+    /// The time for it ran out.
+    #[error("the relay did not answer in time")]
+    TimedOut,
+}
+
+/// Why something failed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No home at this place.
+    #[error("there is no journal in {0}")]
+    NoHome(PathBuf),
+    /// A home is there already.
+    #[error("there is already a journal in {0}; nothing was changed")]
+    AlreadyThere(PathBuf),
+    /// Another process has it open.
+    #[error("another program is using this journal{}", .pid.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
+    InUse {
+        /// Its process id, if known.
+        pid: Option<u32>,
+    },
+    /// The passphrase does not open it.
+    #[error("this passphrase does not open the journal")]
+    WrongPassphrase,
+    /// No passphrase was given.
+    #[error("a passphrase is needed to open the journal")]
+    NoPassphrase,
+    /// A name that cannot be used.
+    #[error("the name must have 1 to 64 characters")]
+    BadName,
+    /// *Only me* has a passphrase of its own, which was not given.
+    #[error("*Only me* is locked")]
+    PrivateLocked,
+    /// There is no shared space yet.
+    #[error("you are not paired with anyone yet")]
+    NotPaired,
+    /// There is a shared space with a partner who has written into it.
+    #[error("you are already paired")]
+    AlreadyPaired,
+    /// A file of the home cannot be read or written.
+    #[error("{}: {source}", .path.display())]
+    Unreadable {
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// Key file or vault header do not open.
+    #[error("{0}")]
+    Damaged(String),
+    /// The disk is full.
+    #[error("the disk is full: what was kept before is safe, this was not kept")]
+    DiskFull,
+    /// The store failed.
+    #[error("{0}")]
+    Store(String),
+    /// The caller asked for what cannot be done.
+    #[error(transparent)]
+    Misuse(#[from] Misuse),
+    /// No randomness from the system.
+    #[error(transparent)]
+    Entropy(#[from] EntropyFailed),
+    /// The space was closed while in use.
+    #[error("the journal was closed")]
+    Closed,
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// Kept here, but not everything has reached the relay.
+    #[error("kept here, not yet delivered: {0}")]
+    Undelivered(ConnectError),
+    /// Pairing did not succeed; its code is used up.
+    #[error("{0}")]
+    Pairing(String),
+    /// Too many wrong codes lately.
+    #[error("Someone may be trying to guess. Use another network or pair in person.")]
+    TooManyCodes,
+    /// Our fault.
+    #[error("a bug in Ajar: {0}")]
+    Bug(&'static str),
+}
+
+impl Error {
+    pub(crate) fn io(path: impl Into<PathBuf>, source: io::Error) -> Self {
+        if source.kind() == io::ErrorKind::StorageFull {
+            return Self::DiskFull;
+        }
+        Self::Unreadable {
+            path: path.into(),
+            source,
+        }
+    }
+
+    /// Exit status of a program that ends with this error: 1 the person can fix it, 2 a bug
+    /// of ours, 3 locked, 4 kept but not delivered, 5 the relay broke the protocol.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::WrongPassphrase | Self::NoPassphrase | Self::PrivateLocked => 3,
+            Self::Undelivered(ConnectError::WrongRelay | ConnectError::Violation(_))
+            | Self::Connect(ConnectError::WrongRelay | ConnectError::Violation(_)) => 5,
+            Self::Undelivered(
+                ConnectError::NotAdmitted | ConnectError::BadClaim | ConnectError::NoRelay,
+            )
+            | Self::Connect(
+                ConnectError::NotAdmitted | ConnectError::BadClaim | ConnectError::NoRelay,
+            ) => 1,
+            Self::Undelivered(_) | Self::Connect(_) => 4,
+            Self::Bug(_) => 2,
+            _ => 1,
+        }
+    }
+
+    /// A stable word for scripts.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoHome(_) => "no-home",
+            Self::AlreadyThere(_) => "already-there",
+            Self::InUse { .. } => "in-use",
+            Self::WrongPassphrase => "wrong-passphrase",
+            Self::NoPassphrase => "no-passphrase",
+            Self::BadName => "bad-name",
+            Self::PrivateLocked => "private-locked",
+            Self::NotPaired => "not-paired",
+            Self::AlreadyPaired => "already-paired",
+            Self::Unreadable { .. } => "unreadable",
+            Self::Damaged(_) => "damaged",
+            Self::DiskFull => "disk-full",
+            Self::Store(_) => "store",
+            Self::Misuse(Misuse::NoSuchDocument(_)) => "not-found",
+            Self::Misuse(Misuse::NotYours(_)) => "not-yours",
+            Self::Misuse(Misuse::StaleCopy) => "stale-copy",
+            Self::Misuse(_) => "refused",
+            Self::Entropy(_) => "no-randomness",
+            Self::Closed => "closed",
+            Self::Connect(error) | Self::Undelivered(error) => error.code(),
+            Self::Pairing(_) => "pairing-failed",
+            Self::TooManyCodes => "too-many-codes",
+            Self::Bug(_) => "bug",
+        }
+    }
+
+    /// What to do next, where there is something to say.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::NoHome(_) => {
+                "Start one with `ajar init --name YOUR-NAME`, or name another place with --home."
+            }
+            Self::AlreadyThere(_) => "Use it as it is, or choose another place with --home.",
+            Self::InUse { .. } => {
+                "Stop the other one (is `ajar sync --watch` running?), then try again."
+            }
+            Self::WrongPassphrase => {
+                "Try again. Capital letters count. Nobody can reset it; your twelve words can bring the journal back on a new device."
+            }
+            Self::NoPassphrase => "Set AJAR_PASSPHRASE, or use --passphrase-file FILE.",
+            Self::PrivateLocked => "Give its own passphrase with AJAR_PRIVATE_PASSPHRASE.",
+            Self::NotPaired => "One of you runs `ajar pair`, the other `ajar join CODE`.",
+            Self::AlreadyPaired => "A space is for exactly two people, for ever.",
+            Self::Unreadable { .. } => {
+                "Check that the files belong to you and that the disk is there, then try again."
+            }
+            Self::Damaged(_) | Self::Store(_) => {
+                "Run `ajar doctor`; it changes nothing and says what can be done."
+            }
+            Self::DiskFull => "Free some space, then do it again.",
+            Self::Misuse(Misuse::StaleCopy) => "Use the newer copy, or link this device anew.",
+            Self::Connect(error) | Self::Undelivered(error) => return error.hint(),
+            Self::Pairing(_) => "Begin again with a new code; each code works once.",
+            Self::TooManyCodes => "Wait fifteen minutes before the next try.",
+            Self::Bug(_) => "Please report it; nothing was lost.",
+            _ => return None,
+        };
+        Some(text.to_owned())
+    }
+}
+
+impl ConnectError {
+    /// A stable word for scripts.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoRelay => "no-relay",
+            Self::Unreachable(_) => "relay-unreachable",
+            Self::WrongRelay => "wrong-relay",
+            Self::NotAdmitted => "not-admitted",
+            Self::BadClaim => "bad-claim",
+            Self::Busy => "relay-busy",
+            Self::Violation(_) => "relay-violation",
+            Self::Lost => "relay-lost",
+            Self::Store(_) => "store",
+            Self::TimedOut => "timeout",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::NoRelay => {
+                "Ask whoever runs your relay for an address (`ajar-relay invite` prints one)."
+            }
+            Self::Unreachable(_) | Self::Lost | Self::TimedOut | Self::Busy => {
+                "Nothing is lost. It travels with the next `ajar sync` that reaches the relay."
+            }
+            Self::WrongRelay => {
+                "Check the address with whoever runs the relay. If its key changed on purpose, it has a new address."
+            }
+            Self::NotAdmitted | Self::BadClaim => {
+                "Ask whoever runs the relay for a new invitation (`ajar-relay invite`)."
+            }
+            Self::Violation(_) => "Tell whoever runs the relay. Your journal here is complete.",
+            Self::Store(_) => "Run `ajar doctor`.",
+        };
+        Some(text.to_owned())
+    }
+}
+
+impl From<EngineError> for Error {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Misuse(misuse) => Self::Misuse(misuse),
+            EngineError::Store(StoreError::DiskFull) => Self::DiskFull,
+            EngineError::Store(error) => Self::Store(error.to_string()),
+            EngineError::Entropy(error) => Self::Entropy(error),
+            EngineError::Damaged(what) => Self::Damaged(EngineError::Damaged(what).to_string()),
+            EngineError::Bug(what) => Self::Bug(what),
+            other => Self::Store(other.to_string()),
+        }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        EngineError::Store(error).into()
+    }
+}
+
+impl From<FoundError> for Error {
+    fn from(error: FoundError) -> Self {
+        match error {
+            FoundError::Engine(error) => error.into(),
+            other => Self::Pairing(other.to_string()),
+        }
+    }
+}
+
+impl From<UnlockError> for Error {
+    fn from(error: UnlockError) -> Self {
+        match error {
+            UnlockError::WrongPassphrase => Self::WrongPassphrase,
+            UnlockError::Entropy(error) => Self::Entropy(error),
+            other => Self::Damaged(other.to_string()),
+        }
+    }
+}
+
+impl From<KeyfileError> for Error {
+    fn from(error: KeyfileError) -> Self {
+        match error {
+            KeyfileError::Entropy(error) => Self::Entropy(error),
+            other => Self::Damaged(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Making and opening homes.
+
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ajar_crypto::vault::{KdfParams, LocalKeys, Passphrase, VaultHeader, VaultSlot, WhichSpace};
+use ajar_crypto::{RecoveryPhrase, Secret};
+use ajar_engine::Replica;
+use ajar_engine::pairing::OwnHalf;
+use ajar_protocol::address::RelayAddress;
+use ajar_protocol::genesis::SpaceKind;
+
+use super::keyfile::{KeyFile, Keys, replace};
+use super::lock::Lock;
+use super::{Home, VAULT, keys_path, store_path};
+use crate::clock;
+use crate::error::Error;
+use crate::store::SealedStore;
+
+/// Longest name of a person, in characters.
+const NAME: usize = 64;
+
+/// What a new home begins with.
+#[derive(Clone, Debug)]
+pub struct NewHome {
+    /// The person's name, 1 to 64 characters. Partners exchange names when pairing.
+    pub name: String,
+    /// The relay, if there is one yet.
+    pub relay: Option<RelayAddress>,
+}
+
+/// Makes or opens a home.
+pub struct Builder {
+    dir: PathBuf,
+    passphrase: Option<Passphrase>,
+    private_passphrase: Option<Passphrase>,
+    kdf: KdfParams,
+}
+
+impl Builder {
+    /// A home in `dir`.
+    #[must_use]
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        let kdf = KdfParams::DEFAULT;
+        Self {
+            dir: dir.into(),
+            passphrase: None,
+            private_passphrase: None,
+            kdf,
+        }
+    }
+
+    /// The passphrase; *Only me* has the same unless it is given one of its own.
+    #[must_use]
+    pub fn with_passphrase(mut self, passphrase: Passphrase) -> Self {
+        self.passphrase = Some(passphrase);
+        self
+    }
+
+    /// The passphrase of *Only me*.
+    #[must_use]
+    pub fn with_private_passphrase(mut self, passphrase: Passphrase) -> Self {
+        self.private_passphrase = Some(passphrase);
+        self
+    }
+
+    /// Cost of guessing the passphrases of a new home.
+    #[must_use]
+    pub fn with_kdf(mut self, kdf: KdfParams) -> Self {
+        self.kdf = kdf;
+        self
+    }
+
+    /// Makes a home, its private space, and the twelve words that bring everything back.
+    /// The words are not kept anywhere: show them once. Needs no network.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyThere`], [`Error::BadName`], [`Error::NoPassphrase`],
+    /// [`Error::Unreadable`], [`Error::DiskFull`].
+    pub fn create(self, new: NewHome) -> Result<(Home, RecoveryPhrase), Error> {
+        let name = new.name.trim().to_owned();
+        let length = name.chars().count();
+        if length == 0 || length > NAME || name.chars().any(char::is_control) {
+            return Err(Error::BadName);
+        }
+        let passphrase = self.passphrase.ok_or(Error::NoPassphrase)?;
+        let private_passphrase = self.private_passphrase.as_ref().unwrap_or(&passphrase);
+        let dir = make_dir(&self.dir)?;
+        let vault = dir.join(VAULT);
+        if vault.exists() {
+            return Err(Error::AlreadyThere(dir));
+        }
+        let lock = Lock::take(&dir)?;
+        remove_unfinished(&dir)?;
+
+        let mut entropy = clock::entropy();
+        let phrase = RecoveryPhrase::generate(&mut entropy)?;
+        let mut slots = Vec::new();
+        for slot in 0..=8 {
+            let keys = phrase
+                .slot_keys(slot)
+                .map_err(|_| Error::Bug("a key slot"))?;
+            slots.push(keys.public());
+        }
+        let own_slot = slots.remove(0);
+        let shared_lmk = Secret::random(&mut entropy)?;
+        let private_lmk = Secret::random(&mut entropy)?;
+        let (shared_slot, private_slot) = std::thread::scope(|scope| {
+            let private = scope.spawn(|| {
+                let mut entropy = clock::entropy();
+                let which = WhichSpace::Private;
+                VaultSlot::create(
+                    which,
+                    private_passphrase,
+                    self.kdf,
+                    &private_lmk,
+                    &mut entropy,
+                )
+            });
+            let which = WhichSpace::Shared;
+            let shared = VaultSlot::create(
+                which,
+                &passphrase,
+                self.kdf,
+                &shared_lmk,
+                &mut clock::entropy(),
+            );
+            (shared, private.join())
+        });
+        let private_slot = private_slot.map_err(|_| Error::Bug("making the private slot"))??;
+        let header = VaultHeader::new(shared_slot?, private_slot)
+            .map_err(|_| Error::Bug("a new vault header"))?;
+
+        let relay = new.relay.map(|relay| relay.to_string()).unwrap_or_default();
+        let keys = Keys {
+            name,
+            relay: relay.clone(),
+            slots,
+            ..Keys::default()
+        };
+        let shared = KeyFile::create(
+            keys_path(&dir, SpaceKind::Shared),
+            WhichSpace::Shared,
+            LocalKeys::derive(&shared_lmk),
+            keys,
+        )?;
+        let private = Arc::new(KeyFile::create(
+            keys_path(&dir, SpaceKind::Private),
+            WhichSpace::Private,
+            LocalKeys::derive(&private_lmk),
+            Keys {
+                relay,
+                ..Keys::default()
+            },
+        )?);
+        let half = OwnHalf::new(clock::now(), &mut entropy, &own_slot)?;
+        let store = SealedStore::open(&store_path(&dir, SpaceKind::Private), Arc::clone(&private))?;
+        drop(Replica::create(store, half.found_private()?)?);
+        // Last: without it there is no home, and the next attempt starts afresh.
+        replace(&vault, &header.encode())?;
+        let home = Home::assemble(dir, lock, Arc::new(shared), Some(private))?;
+        Ok((home, phrase))
+    }
+
+    /// Opens a home. Takes as long as guessing a passphrase is meant to cost, about half a
+    /// second. *Only me* stays locked when it has a passphrase of its own that was not given.
+    ///
+    /// # Errors
+    /// [`Error::NoHome`], [`Error::NoPassphrase`], [`Error::WrongPassphrase`],
+    /// [`Error::InUse`], [`Error::Damaged`], [`Error::Unreadable`].
+    pub fn open(self) -> Result<Home, Error> {
+        let vault = self.dir.join(VAULT);
+        let bytes = match fs::read(&vault) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::NoHome(self.dir));
+            }
+            Err(error) => return Err(Error::io(vault, error)),
+        };
+        let header = VaultHeader::parse(&bytes)
+            .map_err(|error| Error::Damaged(format!("vault.hdr: {error}")))?;
+        let passphrase = self.passphrase.ok_or(Error::NoPassphrase)?;
+        let dir = self
+            .dir
+            .canonicalize()
+            .map_err(|error| Error::io(&self.dir, error))?;
+        let lock = Lock::take(&dir)?;
+        let private_passphrase = self.private_passphrase.as_ref().unwrap_or(&passphrase);
+        let (shared, private) = std::thread::scope(|scope| {
+            let slot = header.slot(WhichSpace::Private);
+            let private = scope.spawn(move || slot.unlock(private_passphrase));
+            (
+                header.slot(WhichSpace::Shared).unlock(&passphrase),
+                private.join(),
+            )
+        });
+        let private = private.map_err(|_| Error::Bug("unlocking the private slot"))?;
+        let shared = KeyFile::open(
+            keys_path(&dir, SpaceKind::Shared),
+            WhichSpace::Shared,
+            LocalKeys::derive(&shared?),
+        )?;
+        let private = match private {
+            Ok(lmk) => Some(Arc::new(KeyFile::open(
+                keys_path(&dir, SpaceKind::Private),
+                WhichSpace::Private,
+                LocalKeys::derive(&lmk),
+            )?)),
+            // Another passphrase, and nobody claimed to know it.
+            Err(_) if self.private_passphrase.is_none() => None,
+            Err(error) => return Err(error.into()),
+        };
+        Home::assemble(dir, lock, Arc::new(shared), private)
+    }
+}
+
+fn make_dir(dir: &Path) -> Result<PathBuf, Error> {
+    let failed = |error| Error::io(dir, error);
+    if !dir.exists() {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(failed)?;
+    }
+    dir.canonicalize().map_err(failed)
+}
+
+/// What a creation that did not finish left behind; without a vault nothing of it can ever
+/// be opened.
+fn remove_unfinished(dir: &Path) -> Result<(), Error> {
+    for kind in [SpaceKind::Private, SpaceKind::Shared] {
+        let (store, keys) = (store_path(dir, kind), keys_path(dir, kind));
+        if keys.exists() && store.exists() {
+            fs::remove_dir_all(&store).map_err(|error| Error::io(&store, error))?;
+        }
+        if keys.exists() {
+            fs::remove_file(&keys).map_err(|error| Error::io(&keys, error))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,324 @@
+//! Handles on spaces.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ajar_engine::outbox::Edit;
+use ajar_engine::{DocInfo, Ownership};
+use ajar_protocol::genesis::SpaceKind;
+use ajar_protocol::{DeviceId, DocId, PartyId};
+use automerge::transaction::Transaction;
+
+use crate::clock;
+use crate::core::Worker;
+use crate::document::{ChangeError, Document};
+use crate::driver::{self, Driver};
+use crate::error::{ConnectError, Error};
+use crate::event::{Connection, Events, SpaceEvent, SpaceReport, Synced};
+use crate::home::KeyFile;
+
+/// One change of a batch.
+pub struct BatchEdit {
+    /// The document; an id that is not known yet creates it.
+    pub doc: DocId,
+    /// What to do with it.
+    #[expect(clippy::type_complexity, reason = "a name for it would be used once")]
+    pub apply: Box<dyn FnOnce(&mut Transaction<'_>) -> Result<(), String> + Send>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) kind: SpaceKind,
+    pub(crate) own_party: PartyId,
+    pub(crate) partner: Option<PartyId>,
+    pub(crate) worker: Worker,
+    pub(crate) keys: Arc<KeyFile>,
+    driver: Mutex<Option<Driver>>,
+}
+
+/// A handle on one space of an open home. Cheap to clone; calls go to the thread that owns
+/// the replica.
+#[derive(Clone)]
+pub struct Space {
+    inner: Arc<Inner>,
+}
+
+impl Space {
+    pub(crate) fn new(
+        kind: SpaceKind,
+        own_party: PartyId,
+        partner: Option<PartyId>,
+        worker: Worker,
+        keys: Arc<KeyFile>,
+    ) -> Self {
+        let driver = Mutex::new(None);
+        Self {
+            inner: Arc::new(Inner {
+                kind,
+                own_party,
+                partner,
+                worker,
+                keys,
+                driver,
+            }),
+        }
+    }
+
+    pub(crate) fn worker(&self) -> &Worker {
+        &self.inner.worker
+    }
+
+    /// Private or shared.
+    #[must_use]
+    pub fn kind(&self) -> SpaceKind {
+        self.inner.kind
+    }
+
+    /// The party of the person whose home this is.
+    #[must_use]
+    pub fn own_party(&self) -> PartyId {
+        self.inner.own_party
+    }
+
+    /// The partner's party, in a shared space.
+    #[must_use]
+    pub fn partner(&self) -> Option<PartyId> {
+        self.inner.partner
+    }
+
+    /// Party of a device that was ever in the space.
+    #[must_use]
+    pub fn party_of_device(&self, device: DeviceId) -> Option<PartyId> {
+        self.worker()
+            .call(move |core| core.replica.party_of_device(&device))
+            .ok()
+            .flatten()
+    }
+
+    /// Who wrote under an Automerge actor of a document.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn author_of_actor(
+        &self,
+        doc: DocId,
+        actor: &[u8],
+    ) -> Result<Option<(DeviceId, PartyId)>, Error> {
+        let actor = actor.to_vec();
+        self.worker().call(move |core| {
+            let device = core.replica.device_of_actor(&doc, &actor)?;
+            Some((device, core.replica.party_of_device(&device)?))
+        })
+    }
+
+    /// A new document. It exists from its first change on.
+    ///
+    /// # Errors
+    /// [`Error::Entropy`], [`Error::Closed`].
+    pub fn create_document(&self, ownership: Ownership) -> Result<Document, Error> {
+        let id = self.worker().call(move |core| {
+            core.replica
+                .new_document_id(ownership, &mut clock::entropy())
+        })??;
+        Ok(self.document(id))
+    }
+
+    /// A document by its id.
+    #[must_use]
+    pub fn document(&self, id: DocId) -> Document {
+        Document::new(self.clone(), id)
+    }
+
+    /// All documents, in the order in which they came.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn documents(&self) -> Result<Vec<DocInfo>, Error> {
+        self.worker()
+            .call(|core| core.replica.documents().collect())
+    }
+
+    /// Changes many documents, all or none, durable when it returns; far cheaper than one by
+    /// one.
+    ///
+    /// # Errors
+    /// [`ChangeError`]; nothing changed then.
+    pub fn change_all(&self, edits: Vec<BatchEdit>) -> Result<(), ChangeError<String>> {
+        self.worker().call(move |core| {
+            let edits = edits
+                .into_iter()
+                .map(|edit| Edit {
+                    doc: edit.doc,
+                    apply: edit.apply,
+                })
+                .collect();
+            let outputs = core
+                .replica
+                .change_all(clock::now(), &mut clock::entropy(), edits)?;
+            core.dispatch(outputs);
+            Ok(())
+        })?
+    }
+
+    /// Reads local data of the application: sealed, never synced.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::Closed`].
+    pub fn local(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        let name = name.to_owned();
+        Ok(self
+            .worker()
+            .call(move |core| core.replica.local(&name))??)
+    }
+
+    /// Keeps local data of the application.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::DiskFull`], [`Error::Closed`].
+    pub fn set_local(&self, name: &str, value: Option<Vec<u8>>) -> Result<(), Error> {
+        let name = name.to_owned();
+        Ok(self
+            .worker()
+            .call(move |core| core.replica.set_local(&name, value))??)
+    }
+
+    /// State of the space.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn status(&self) -> Result<SpaceReport, Error> {
+        let engine = self.worker().call(|core| core.replica.status())?;
+        Ok(SpaceReport {
+            engine,
+            connection: self.worker().connection().borrow().clone(),
+        })
+    }
+
+    /// Removes notices that are no proofs.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::Closed`].
+    pub fn dismiss_notices(&self) -> Result<(), Error> {
+        Ok(self
+            .worker()
+            .call(|core| core.replica.dismiss_notices())??)
+    }
+
+    /// Events from now on.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        Events::new(self.worker().events())
+    }
+
+    /// Keeps in touch with the relay in the background, until [`Self::disconnect`]. Needs a
+    /// tokio runtime.
+    ///
+    /// # Errors
+    /// [`ConnectError::NoRelay`].
+    pub fn connect(&self) -> Result<(), Error> {
+        let relay = driver::relay_of(&self.inner)?;
+        let mut driver = self
+            .inner
+            .driver
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if driver.as_ref().is_none_or(Driver::is_over) {
+            *driver = Some(Driver::start(Arc::downgrade(&self.inner), relay));
+        }
+        Ok(())
+    }
+
+    /// Ends the connection and waits until it has ended.
+    pub async fn disconnect(&self) {
+        let driver = self
+            .inner
+            .driver
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(driver) = driver {
+            driver.stop().await;
+        }
+        self.worker().set_connection(Connection::Off);
+    }
+
+    /// One round with the relay: connects if need be, receives everything, delivers
+    /// everything. A connection that was there before stays.
+    ///
+    /// # Errors
+    /// [`Error::Undelivered`] with the reason when it did not succeed within `timeout`.
+    pub async fn sync(&self, timeout: Duration) -> Result<Synced, Error> {
+        let mut events = self.worker().events();
+        let was_off = *self.worker().connection().borrow() == Connection::Off;
+        self.connect()?;
+        let result = match tokio::time::timeout(timeout, self.settled()).await {
+            Ok(result) => result.map_err(Error::Undelivered),
+            Err(_) => Err(Error::Undelivered(self.why_not())),
+        };
+        if was_off {
+            self.disconnect().await;
+        }
+        result?;
+        let mut changed = 0;
+        while let Ok(event) = events.try_recv() {
+            changed += usize::from(matches!(event, SpaceEvent::Document { here: false, .. }));
+        }
+        Ok(Synced { changed })
+    }
+
+    /// Waits until the relay has confirmed everything held here, and everything it held has
+    /// been received.
+    ///
+    /// # Errors
+    /// [`Error::Undelivered`] when the relay refuses for good.
+    pub async fn relay_has_everything(&self) -> Result<(), Error> {
+        self.settled().await.map_err(Error::Undelivered)
+    }
+
+    async fn settled(&self) -> Result<(), ConnectError> {
+        let mut connection = self.worker().connection();
+        loop {
+            match &*connection.borrow_and_update() {
+                Connection::Online {
+                    caught_up: true,
+                    delivered: true,
+                } => return Ok(()),
+                Connection::Waiting { why, .. } if is_final(why) => return Err(why.clone()),
+                _ => {}
+            }
+            if connection.changed().await.is_err() {
+                return Err(ConnectError::Lost);
+            }
+        }
+    }
+
+    fn why_not(&self) -> ConnectError {
+        match &*self.worker().connection().borrow() {
+            Connection::Waiting { why, .. } => why.clone(),
+            Connection::Online { .. } => ConnectError::Busy,
+            _ => ConnectError::TimedOut,
+        }
+    }
+
+    pub(crate) fn close(&self) {
+        let driver = self
+            .inner
+            .driver
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        drop(driver);
+        self.worker().stop();
+    }
+}
+
+/// Whether trying again within a moment cannot help.
+fn is_final(why: &ConnectError) -> bool {
+    matches!(
+        why,
+        ConnectError::WrongRelay
+            | ConnectError::NotAdmitted
+            | ConnectError::BadClaim
+            | ConnectError::Violation(_)
+            | ConnectError::Store(_)
+    )
+}
