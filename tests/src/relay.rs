@@ -1,0 +1,138 @@
+//! A relay process.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// A relay with a data folder of its own. Killed when dropped.
+pub struct Relay {
+    folder: TempDir,
+    process: Option<Child>,
+    port: u16,
+}
+
+impl Relay {
+    /// Makes a data folder and starts the relay on a free port of the loopback.
+    #[must_use]
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut relay = Self { folder, process: None, port: 0 };
+        let init = relay.command(&["init"]).output().unwrap();
+        assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
+        // Tests open more codes in an hour than two people do.
+        let path = relay.data().join("relay.toml");
+        let config = std::fs::read_to_string(&path).unwrap();
+        let config = config
+            .replace("# mailbox_opens_per_hour = 10", "mailbox_opens_per_hour = 10000")
+            .replace("# mailbox_joins_per_hour = 30", "mailbox_joins_per_hour = 10000")
+            .replace("# refusal_milliseconds = 100", "refusal_milliseconds = 5");
+        std::fs::write(&path, config).unwrap();
+        relay.serve();
+        relay
+    }
+
+    /// Its data folder.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(crate::binary("ajar-relay"));
+        command.args(arguments).arg("--data").arg(self.data());
+        command
+    }
+
+    /// Starts the process, on the port it had before.
+    pub fn serve(&mut self) {
+        let ready = self.folder.path().join("ready.json");
+        let _ = std::fs::remove_file(&ready);
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log())
+            .unwrap();
+        let listen = format!("127.0.0.1:{}", self.port);
+        let child = self
+            .command(&["serve", "--listen", &listen])
+            .arg("--ready-file")
+            .arg(&ready)
+            .env("AJAR_RELAY_LOG", "trace")
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.process = Some(child);
+        let started = Instant::now();
+        let text = loop {
+            if let Ok(text) = std::fs::read_to_string(&ready) {
+                break text;
+            }
+            assert!(started.elapsed() < Duration::from_secs(20), "the relay did not start: {}", self.log_text());
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        let ready: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let listen = ready["listen"].as_str().unwrap();
+        self.port = listen.rsplit(':').next().unwrap().parse().unwrap();
+    }
+
+    /// What the relay wrote to its log so far (level trace).
+    #[must_use]
+    pub fn log_text(&self) -> String {
+        std::fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
+    /// File of the log.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.folder.path().join("relay.log")
+    }
+
+    /// Folder with everything the relay ever wrote: data and log.
+    #[must_use]
+    pub fn everything(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A new address with a claim.
+    #[must_use]
+    pub fn invite(&self) -> String {
+        let out = self.command(&["invite", "--json", "--host", "127.0.0.1"]).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+        json["address"].as_str().unwrap().to_owned()
+    }
+
+    /// Kills the process at once, as a power cut would.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.process.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Kills and starts again.
+    pub fn restart(&mut self) {
+        self.kill();
+        self.serve();
+    }
+
+    /// Deletes everything but the key and the configuration. The relay must be down.
+    pub fn lose_disk(&self) {
+        assert!(self.process.is_none(), "the relay runs");
+        for name in ["db", "blobs", "claims"] {
+            let path = self.data().join(name);
+            if path.exists() {
+                std::fs::remove_dir_all(path).unwrap();
+            }
+        }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
