@@ -1,2 +1,5 @@
-//! The relay binary.
-fn main() {}
+//! `ajar-relay`.
+
+fn main() -> std::process::ExitCode {
+    ajar_relay::cli::main()
+}

@@ -127,9 +127,9 @@ fn a_full_disk_keeps_what_was_kept_and_goes_on_when_there_is_space() {
         export AJAR_HOME="$ROOM/home" AJAR_PASSPHRASE="quiet harbor linen oak"
         "$AJAR" --json init --name Ana --words-file "$ROOM/words" >/dev/null
         "$AJAR" --json write "kept before" >/dev/null
-        dd if=/dev/zero of="$ROOM/filler" bs=64k 2>/dev/null || true
+        dd if=/dev/zero of="$ROOM/filler" bs=64k count=48 2>/dev/null
         kept=0
-        while "$AJAR" --json write "$(head -c 60000 /dev/zero | tr '\0' x)" >/dev/null 2>"$ROOM/../err"; do
+        while head -c 300000 /dev/urandom | base64 -w0 | "$AJAR" --json write - >/dev/null 2>"$ROOM/../err"; do
           kept=$((kept + 1))
           [ "$kept" -lt 400 ] || { echo "the disk was never full"; exit 9; }
         done

@@ -72,8 +72,9 @@ pub fn host_port(text: &str) -> Result<(String, u16), AddressError> {
         return Err(AddressError::HostPort);
     }
     match port.parse() {
-        Ok(0) | Err(_) => Err(AddressError::HostPort),
-        Ok(port) => Ok((host.to_owned(), port)),
+        // `parse` would take a leading plus sign.
+        Ok(port) if port > 0 && !text.contains('+') => Ok((host.to_owned(), port)),
+        _ => Err(AddressError::HostPort),
     }
 }
 

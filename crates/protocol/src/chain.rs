@@ -72,7 +72,7 @@ pub enum ChainError {
         /// Place of the link.
         found: u64,
     },
-    /// Another valid-looking link holds this place.
+    /// Another link holds this place; this one is signed by a device or root of the party too.
     #[error("party chain: two different links at place {seq}")]
     Fork {
         /// The place.
@@ -139,14 +139,17 @@ impl PartyChain {
             id: PartyId(hash(label::PARTY_ID, &[&genesis.hash().0])),
             links: Vec::new(),
             devices: BTreeMap::new(),
-            roots: vec![(0, root)],
+            roots: Vec::new(),
             keys: BTreeSet::new(),
             left: None,
             slot,
             min_version: 0,
         };
-        chain.claim_keys(&[root.root, root.login, root.recovery_kem])?;
-        chain.add_device(device, Vec::new(), 0, genesis.claimed_time_ms)?;
+        root.check()?;
+        device.check()?;
+        chain.check_unused(&[root_keys(&root), device_keys(&device)].concat())?;
+        chain.put_root(root, 0);
+        chain.put_device(device, &[], &genesis);
         chain.links.push(genesis);
         Ok(chain)
     }
@@ -167,19 +170,15 @@ impl PartyChain {
     /// Checks a link and makes it the head.
     ///
     /// # Errors
-    /// [`ChainError`]; the chain is unchanged then.
+    /// [`ChainError`]; the chain is unchanged then. [`ChainError::Fork`] is only returned for
+    /// a link that a device or root of the party signed while it was allowed to, so it is
+    /// evidence and never a stranger's invention.
     pub fn append(&mut self, link: Link) -> Result<AppendOutcome, ChainError> {
         let next = self.next_seq();
         if link.seq < next {
-            let index = usize::try_from(link.seq).map_err(|_| ChainError::TooMany)?;
-            let known = self
-                .links
-                .get(index)
-                .is_some_and(|known| known.hash() == link.hash());
-            return if known {
-                Ok(AppendOutcome::Known)
-            } else {
-                Err(ChainError::Fork { seq: link.seq })
+            return match self.head_at(link.seq) {
+                Some(known) if known == link.hash() => Ok(AppendOutcome::Known),
+                _ => Err(self.conflict(&link, link.seq)),
             };
         }
         if link.seq > next {
@@ -192,9 +191,7 @@ impl PartyChain {
             return Err(ChainError::WrongParty);
         }
         if link.prev != self.head() {
-            return Err(ChainError::Fork {
-                seq: link.seq.saturating_sub(1),
-            });
+            return Err(self.conflict(&link, self.last_seq()));
         }
         if self.left.is_some() {
             return Err(ChainError::Left);
@@ -202,37 +199,52 @@ impl PartyChain {
         if self.links.len() >= limits::CHAIN_LINKS {
             return Err(ChainError::TooMany);
         }
-        let mut grown = self.clone();
-        grown.apply(&link)?;
-        grown.links.push(link);
-        *self = grown;
+        self.check(&link)?;
+        self.apply(&link);
+        self.links.push(link);
         Ok(AppendOutcome::Appended)
     }
 
-    fn apply(&mut self, link: &Link) -> Result<(), ChainError> {
+    /// What a link means that contradicts the one at place `seq`.
+    fn conflict(&self, link: &Link, seq: u64) -> ChainError {
+        if link.party != self.id {
+            return ChainError::WrongParty;
+        }
+        let before = link.seq.saturating_sub(1);
+        let root = self
+            .root_at(before)
+            .filter(|root| root.root_id() == link.signer)
+            .map(|root| root.root);
+        let device = self
+            .devices
+            .get(&DeviceId(link.signer))
+            .filter(|device| device.active_at(before))
+            .map(|device| device.keys.sign);
+        match root.or(device).map(|key| link.verify(&key)) {
+            Some(Ok(())) => ChainError::Fork { seq },
+            Some(Err(error)) => error.into(),
+            None => ChainError::NotAllowed,
+        }
+    }
+
+    /// Checks everything about the next link and changes nothing, so that [`Self::apply`]
+    /// cannot stop half-way.
+    fn check(&self, link: &Link) -> Result<(), ChainError> {
         let by_root = self.check_signer(link)?;
         match &link.body {
-            LinkBody::Genesis { .. } => return Err(ChainError::Genesis),
+            LinkBody::Genesis { .. } => Err(ChainError::Genesis),
             LinkBody::DeviceAdd(device) => {
-                if by_root {
-                    return Err(ChainError::NotAllowed);
-                }
-                self.add_proven(device, link)?;
+                allowed(!by_root)?;
+                self.check_new_device(device, link, 0)
             }
             LinkBody::DeviceRevoke(cutoff) => {
-                if cutoff.device.0 == link.signer {
-                    return Err(ChainError::NotAllowed);
-                }
-                self.revoke(cutoff, link.seq)?;
+                allowed(cutoff.device.0 != link.signer && self.active(&cutoff.device).is_some())
             }
             LinkBody::Recover { device, revoked } => {
-                if !by_root {
-                    return Err(ChainError::NotAllowed);
-                }
-                for cutoff in revoked {
-                    self.revoke(cutoff, link.seq)?;
-                }
-                self.add_proven(device, link)?;
+                let distinct: BTreeSet<_> = revoked.iter().map(|cutoff| cutoff.device).collect();
+                let active = distinct.iter().all(|device| self.active(device).is_some());
+                allowed(by_root && active && distinct.len() == revoked.len())?;
+                self.check_new_device(device, link, revoked.len())
             }
             LinkBody::RootReplace {
                 root,
@@ -241,9 +253,7 @@ impl PartyChain {
             } => {
                 // Two devices without the root would need a delay that is shown on all
                 // devices; a chain has no clock, so only root and device together count.
-                if !by_root {
-                    return Err(ChainError::NotAllowed);
-                }
+                allowed(by_root)?;
                 let device = self
                     .active(&DeviceId(*cosigner))
                     .ok_or(ChainError::NotAllowed)?;
@@ -255,33 +265,54 @@ impl PartyChain {
                     cosignature,
                     "new words",
                 )?;
-                self.claim_keys(&[root.root, root.login, root.recovery_kem])?;
-                self.roots.push((link.seq, *root));
+                root.check()?;
+                self.check_unused(&root_keys(root))
             }
-            LinkBody::Leave(mode) => self.left = Some((link.seq, *mode)),
+            LinkBody::Leave(_) => Ok(()),
             LinkBody::Policy { min_version } => {
-                if by_root || *min_version < self.min_version {
-                    return Err(ChainError::NotAllowed);
-                }
-                self.min_version = *min_version;
+                allowed(!by_root && *min_version >= self.min_version)
             }
             LinkBody::RevokeAmend(cutoff) => {
-                let device = self
+                let revocation = self
                     .devices
-                    .get_mut(&cutoff.device)
+                    .get(&cutoff.device)
+                    .and_then(|device| device.revoked)
                     .ok_or(ChainError::NotAllowed)?;
-                let revocation = device.revoked.as_mut().ok_or(ChainError::NotAllowed)?;
-                if by_root || revocation.amended || cutoff.counter <= revocation.cutoff.counter {
-                    return Err(ChainError::NotAllowed);
-                }
-                revocation.cutoff = Cutoff {
-                    reason: revocation.cutoff.reason,
-                    ..*cutoff
-                };
-                revocation.amended = true;
+                let raised = cutoff.counter > revocation.cutoff.counter;
+                allowed(!by_root && !revocation.amended && raised)
             }
         }
-        Ok(())
+    }
+
+    /// Does what a checked link says.
+    fn apply(&mut self, link: &Link) {
+        match &link.body {
+            // Only the first link is one, and `start` has read it.
+            LinkBody::Genesis { .. } => {}
+            LinkBody::DeviceAdd(device) => {
+                self.put_device(device.keys, &device.sealed_label, link);
+            }
+            LinkBody::DeviceRevoke(cutoff) => self.revoke(cutoff, link.seq),
+            LinkBody::Recover { device, revoked } => {
+                for cutoff in revoked {
+                    self.revoke(cutoff, link.seq);
+                }
+                self.put_device(device.keys, &device.sealed_label, link);
+            }
+            LinkBody::RootReplace { root, .. } => self.put_root(*root, link.seq),
+            LinkBody::Leave(mode) => self.left = Some((link.seq, *mode)),
+            LinkBody::Policy { min_version } => self.min_version = *min_version,
+            LinkBody::RevokeAmend(cutoff) => {
+                let device = self.devices.get_mut(&cutoff.device);
+                if let Some(revocation) = device.and_then(|device| device.revoked.as_mut()) {
+                    revocation.cutoff = Cutoff {
+                        reason: revocation.cutoff.reason,
+                        ..*cutoff
+                    };
+                    revocation.amended = true;
+                }
+            }
+        }
     }
 
     /// Returns whether the root signed.
@@ -297,7 +328,13 @@ impl PartyChain {
         Ok(false)
     }
 
-    fn add_proven(&mut self, device: &NewDevice, link: &Link) -> Result<(), ChainError> {
+    /// Checks a device that asks to come in while `leaving` active ones go.
+    fn check_new_device(
+        &self,
+        device: &NewDevice,
+        link: &Link,
+        leaving: usize,
+    ) -> Result<(), ChainError> {
         let message = proof_hash(&self.id, link.seq, &link.prev, &device.keys);
         verify(
             &device.keys.sign,
@@ -306,64 +343,55 @@ impl PartyChain {
             &device.proof,
             "proof of a new device",
         )?;
-        self.add_device(
-            device.keys,
-            device.sealed_label.clone(),
-            link.seq,
-            link.claimed_time_ms,
-        )
-    }
-
-    fn add_device(
-        &mut self,
-        keys: DevicePublic,
-        sealed_label: Vec<u8>,
-        added: u64,
-        added_time_ms: u64,
-    ) -> Result<(), ChainError> {
+        device.keys.check()?;
         let active = self
             .devices
             .values()
             .filter(|device| device.revoked.is_none())
             .count();
-        if active >= limits::ACTIVE_DEVICES || self.devices.len() >= limits::DEVICES_EVER {
+        if active.saturating_sub(leaving) >= limits::ACTIVE_DEVICES
+            || self.devices.len() >= limits::DEVICES_EVER
+        {
             return Err(ChainError::TooMany);
         }
-        self.claim_keys(&[keys.sign, keys.kem, keys.auth])?;
+        self.check_unused(&device_keys(&device.keys))
+    }
+
+    /// Checks that no key has a place in this chain, nor twice in `keys`.
+    fn check_unused(&self, keys: &[[u8; 32]]) -> Result<(), ChainError> {
+        let distinct: BTreeSet<_> = keys.iter().collect();
+        if distinct.len() < keys.len() || keys.iter().any(|key| self.keys.contains(key)) {
+            Err(ChainError::KeyReuse)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn put_device(&mut self, keys: DevicePublic, sealed_label: &[u8], link: &Link) {
+        self.keys.extend(device_keys(&keys));
         let device = ChainDevice {
             keys,
-            sealed_label,
-            added,
-            added_time_ms,
+            sealed_label: sealed_label.to_vec(),
+            added: link.seq,
+            added_time_ms: link.claimed_time_ms,
             revoked: None,
         };
         self.devices.insert(keys.id(), device);
-        Ok(())
     }
 
-    fn revoke(&mut self, cutoff: &Cutoff, seq: u64) -> Result<(), ChainError> {
-        let device = self
-            .devices
-            .get_mut(&cutoff.device)
-            .ok_or(ChainError::NotAllowed)?;
-        if device.revoked.is_some() {
-            return Err(ChainError::NotAllowed);
-        }
-        device.revoked = Some(Revocation {
-            seq,
-            cutoff: *cutoff,
-            amended: false,
-        });
-        Ok(())
+    fn put_root(&mut self, root: RootPublic, seq: u64) {
+        self.keys.extend(root_keys(&root));
+        self.roots.push((seq, root));
     }
 
-    fn claim_keys(&mut self, keys: &[[u8; 32]]) -> Result<(), ChainError> {
-        for key in keys {
-            if !self.keys.insert(*key) {
-                return Err(ChainError::KeyReuse);
-            }
+    fn revoke(&mut self, cutoff: &Cutoff, seq: u64) {
+        if let Some(device) = self.devices.get_mut(&cutoff.device) {
+            device.revoked = Some(Revocation {
+                seq,
+                cutoff: *cutoff,
+                amended: false,
+            });
         }
-        Ok(())
     }
 
     /// Id of the party.
@@ -502,6 +530,22 @@ impl PartyChain {
             claimed_time_ms,
         }
     }
+}
+
+fn allowed(yes: bool) -> Result<(), ChainError> {
+    if yes {
+        Ok(())
+    } else {
+        Err(ChainError::NotAllowed)
+    }
+}
+
+fn device_keys(keys: &DevicePublic) -> [[u8; 32]; 3] {
+    [keys.sign, keys.kem, keys.auth]
+}
+
+fn root_keys(keys: &RootPublic) -> [[u8; 32]; 3] {
+    [keys.root, keys.login, keys.recovery_kem]
 }
 
 /// Place of a GENESIS link, for [`Link::sign`].

@@ -80,9 +80,11 @@ impl Changes {
     /// Writes everything after the two leading bytes.
     ///
     /// # Errors
-    /// [`Malformed::TooLarge`] when a count or the total is over its limit.
+    /// [`Malformed::TooLarge`] when a count or the total is over its limit; otherwise what
+    /// [`Self::decode`] would say to the result.
     pub fn encode(&self) -> Result<Vec<u8>, Malformed> {
         let too_large = Malformed::TooLarge(WHAT);
+        self.check()?;
         if self.acks.len() > limits::ACKS_PER_ENVELOPE
             || self.docs.len() > limits::DOCS_PER_ENVELOPE
         {
@@ -130,9 +132,6 @@ impl Changes {
         let mut acks: Vec<(DeviceId, Position)> = Vec::with_capacity(n);
         for _ in 0..n {
             let device = DeviceId(reader.array()?);
-            if acks.last().is_some_and(|(last, _)| *last >= device) {
-                return Err(Malformed::Order("acknowledgements"));
-            }
             let counter = reader.u64()?;
             acks.push((
                 device,
@@ -149,12 +148,9 @@ impl Changes {
         let mut docs: Vec<DocChanges> = Vec::with_capacity(n);
         for _ in 0..n {
             let doc = DocId(reader.array()?);
-            if docs.last().is_some_and(|last| last.doc >= doc) {
-                return Err(Malformed::Order("documents of an envelope"));
-            }
             let incarnation = reader.u32()?;
             let m = usize::from(reader.u16()?);
-            if m == 0 || m > limits::CHANGES_PER_DOC {
+            if m > limits::CHANGES_PER_DOC {
                 return Err(Malformed::TooLarge(WHAT));
             }
             let mut changes = Vec::with_capacity(m);
@@ -168,10 +164,29 @@ impl Changes {
             });
         }
         reader.finish()?;
-        Ok(Self {
+        let changes = Self {
             claimed_time_ms,
             acks,
             docs,
-        })
+        };
+        changes.check()?;
+        Ok(changes)
+    }
+
+    /// One way only to say the same: ascending, no row that says nothing.
+    fn check(&self) -> Result<(), Malformed> {
+        if !self.acks.is_sorted_by(|(one, _), (next, _)| one < next) {
+            return Err(Malformed::Order("acknowledgements"));
+        }
+        if !self.docs.is_sorted_by(|one, next| one.doc < next.doc) {
+            return Err(Malformed::Order("documents of an envelope"));
+        }
+        if self.acks.iter().any(|(_, position)| position.counter == 0) {
+            return Err(Malformed::Value("acknowledgement"));
+        }
+        if self.docs.iter().any(|doc| doc.changes.is_empty()) {
+            return Err(Malformed::Value("document without a change"));
+        }
+        Ok(())
     }
 }

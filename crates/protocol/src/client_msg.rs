@@ -82,14 +82,18 @@ pub(crate) fn read_chains(reader: &mut Reader<'_>) -> Result<Vec<ChainPosition>,
     if n > 2 {
         return Err(Malformed::TooLarge("parties of a space"));
     }
-    (0..n)
+    let chains = (0..n)
         .map(|_| {
             Ok(ChainPosition {
                 party: PartyId(reader.array()?),
                 next: reader.u64()?,
             })
         })
-        .collect()
+        .collect::<Result<Vec<_>, Malformed>>()?;
+    match chains.as_slice() {
+        [one, other] if one.party == other.party => Err(Malformed::Value("parties of a space")),
+        _ => Ok(chains),
+    }
 }
 
 impl ClientMsg {

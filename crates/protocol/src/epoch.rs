@@ -202,13 +202,13 @@ pub fn recipients(chains: &[&PartyChain], seqs: &[u64]) -> Option<Vec<Recipient>
     for (chain, seq) in chains.iter().zip(seqs) {
         chain.head_at(*seq)?;
         let root = chain.root_at(*seq)?;
-        if chain.left_at(*seq).is_some() {
-            continue;
-        }
         all.push(Recipient {
             id: root.recovery_id(),
             kem: root.recovery_kem,
         });
+        if chain.left_at(*seq).is_some() {
+            continue;
+        }
         let active = chain.devices().filter(|(_, device)| device.active_at(*seq));
         all.extend(active.map(|(id, device)| Recipient {
             id: id.0,

@@ -21,6 +21,7 @@ pub mod frame;
 pub mod frontier;
 pub mod genesis;
 pub mod id;
+mod keys;
 pub mod label;
 pub mod limits;
 pub mod link;

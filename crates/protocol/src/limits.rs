@@ -10,7 +10,7 @@ pub const ENVELOPE: usize = ENVELOPE_CIPHERTEXT + 232 + 16 + 64;
 pub const CHANGES_PLAINTEXT: usize = 1_000_000;
 /// Largest body of a party-chain link, in bytes.
 pub const LINK_BODY: usize = 4096;
-/// Largest whole link: header, body, signer and up to two signatures.
+/// Largest whole link, in bytes: header, body, signer and signature.
 pub const LINK: usize = 88 + LINK_BODY + 32 + 64;
 /// Documents one CHANGES envelope may touch.
 pub const DOCS_PER_ENVELOPE: usize = 64;

@@ -2,6 +2,7 @@
 //! with a growing, jittered pause. It never waits for the disk: what it receives goes to the
 //! replica's thread over a bounded queue.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -164,6 +165,9 @@ async fn session(
     };
     // A relay that lost its data does not know the space any more: present it, once.
     *introduce = matches!(ended, Err(ConnectError::NotAdmitted)) && !introduced && can_introduce;
+    let (sent, received) = closer.traffic();
+    space.sent.fetch_add(sent, Ordering::Relaxed);
+    space.received.fetch_add(received, Ordering::Relaxed);
     closer.close().await;
     ended
 }

@@ -27,6 +27,8 @@ const CODE_LIVES: Duration = Duration::from_secs(600);
 const COMPARE: Duration = Duration::from_secs(600);
 /// Time for one message of a device.
 const MESSAGE: Duration = Duration::from_secs(30);
+/// Time for the other side to hang up.
+const HANG_UP: Duration = Duration::from_secs(5);
 
 /// A code to be told to the partner.
 #[derive(Clone)]
@@ -133,8 +135,12 @@ impl Talk {
         self.mailbox.send(sealed).await
     }
 
-    /// Ends the conversation when the relay has passed on everything.
-    pub(crate) async fn close(mut self) {
+    /// Ends the conversation. The side that spoke last waits until the other one has heard it
+    /// and hangs up: a relay closes a mailbox as soon as one side is gone.
+    pub(crate) async fn close(mut self, spoke_last: bool) {
+        if spoke_last {
+            let _ = self.mailbox.next(HANG_UP).await;
+        }
         self.mailbox.writer.finish().await;
         self.mailbox.closer.close().await;
     }

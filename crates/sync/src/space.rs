@@ -1,5 +1,6 @@
 //! Handles on spaces.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +33,9 @@ pub(crate) struct Inner {
     pub(crate) partner: Option<PartyId>,
     pub(crate) worker: Worker,
     pub(crate) keys: Arc<KeyFile>,
+    /// UDP bytes of all connections that have ended.
+    pub(crate) sent: AtomicU64,
+    pub(crate) received: AtomicU64,
     driver: Mutex<Option<Driver>>,
 }
 
@@ -58,6 +62,8 @@ impl Space {
                 partner,
                 worker,
                 keys,
+                sent: AtomicU64::new(0),
+                received: AtomicU64::new(0),
                 driver,
             }),
         }
@@ -297,6 +303,17 @@ impl Space {
             Connection::Online { .. } => ConnectError::Busy,
             _ => ConnectError::TimedOut,
         }
+    }
+
+    /// UDP bytes sent and received over all connections of this handle's space that have
+    /// ended since the home was opened.
+    #[must_use]
+    pub fn traffic(&self) -> (u64, u64) {
+        let inner = &self.inner;
+        (
+            inner.sent.load(Ordering::Relaxed),
+            inner.received.load(Ordering::Relaxed),
+        )
     }
 
     pub(crate) fn close(&self) {

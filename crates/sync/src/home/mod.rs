@@ -324,7 +324,7 @@ impl Home {
         // Even when the last word was lost the space is there; it is what both signed.
         self.lock_spaces()
             .push(open_space(SpaceKind::Shared, replica, keys)?);
-        talk.close().await;
+        talk.close(!shower).await;
         shared?;
         Ok(found)
     }

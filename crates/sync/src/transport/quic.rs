@@ -152,6 +152,12 @@ pub(crate) struct Closer {
 }
 
 impl Closer {
+    /// UDP bytes sent and received so far.
+    pub(crate) fn traffic(&self) -> (u64, u64) {
+        let stats = self.connection.stats();
+        (stats.udp_tx.bytes, stats.udp_rx.bytes)
+    }
+
     pub(crate) async fn close(self) {
         self.connection.close(VarInt::from_u32(0), b"");
         let _ = timeout(Duration::from_millis(300), self.endpoint.wait_idle()).await;
@@ -214,7 +220,7 @@ impl WireReader {
             }
             if messages.is_empty() {
                 self.read_some().await?;
-            } else if !self.read_ready().await? {
+            } else if !self.read_ready().await {
                 return Ok(messages);
             }
         }
@@ -246,12 +252,13 @@ impl WireReader {
         }
     }
 
-    /// Reads what is there without waiting; `false` when nothing is.
-    async fn read_ready(&mut self) -> Result<bool, ConnectError> {
+    /// Reads what is there without waiting; `false` when nothing is. An end of the stream
+    /// waits for the next reading, so that what came before it is not lost.
+    async fn read_ready(&mut self) -> bool {
         tokio::select! {
             biased;
-            read = self.read_some() => read.map(|()| true),
-            () = std::future::ready(()) => Ok(false),
+            read = self.read_some() => read.is_ok(),
+            () = std::future::ready(()) => false,
         }
     }
 }

@@ -1,0 +1,157 @@
+//! Two links at one place. A fork stops membership changes until the twelve words decide, so
+//! only what the party itself signed may count as one.
+
+use ajar_protocol::chain::{AppendOutcome, ChainError};
+use ajar_protocol::link::LinkPlace;
+use ajar_protocol::{Link, LinkBody, Malformed, PartyChain};
+
+use crate::support::{
+    Device, Signs, TIME, Words, add, ana, ben, elsewhere, genesis, grow, receive, recover, refused,
+    replace_root, revoke,
+};
+
+fn policy(place: LinkPlace, by: &impl Signs) -> Link {
+    let body = LinkBody::Policy { min_version: 5 };
+    Link::sign(place, body, by.signer(), by.key())
+}
+
+/// The place of Ana's second link.
+fn occupied(chain: &PartyChain) -> LinkPlace {
+    LinkPlace {
+        party: chain.id(),
+        seq: 1,
+        prev: chain.head_at(0).unwrap(),
+        claimed_time_ms: TIME,
+    }
+}
+
+#[test]
+fn another_link_of_my_device_at_an_occupied_place_is_a_fork() {
+    let mut ana = ana();
+    let link = policy(occupied(&ana.chain), &ana.laptop);
+    assert_eq!(refused(&mut ana.chain, &link), ChainError::Fork { seq: 1 });
+}
+
+#[test]
+fn a_link_of_the_words_at_an_occupied_place_is_a_fork() {
+    let mut ana = ana();
+    let link = policy(occupied(&ana.chain), &ana.words);
+    assert_eq!(refused(&mut ana.chain, &link), ChainError::Fork { seq: 1 });
+}
+
+#[test]
+fn a_next_link_on_another_branch_is_a_fork_of_what_is_below() {
+    let mut ana = ana();
+    let link = policy(elsewhere(ana.chain.next_place(TIME)), &ana.laptop);
+    assert_eq!(refused(&mut ana.chain, &link), ChainError::Fork { seq: 1 });
+}
+
+#[test]
+fn the_words_win_a_fork_on_the_shortened_chain() {
+    let mut ana = ana();
+    let thief = Device::new("a thief's laptop");
+    let body = add(&ana.chain, &thief);
+    grow(&mut ana.chain, body, &ana.phone);
+    let mut shorter = PartyChain::from_links(ana.chain.links()[..2].to_vec()).unwrap();
+    let body = recover(&shorter, &Device::new("Ana's new laptop"), &[]);
+    let link = Link::sign(
+        shorter.next_place(TIME),
+        body,
+        ana.words.signer(),
+        ana.words.key(),
+    );
+    assert_eq!(refused(&mut ana.chain, &link), ChainError::Fork { seq: 2 });
+    assert_eq!(receive(&mut shorter, &link), Ok(AppendOutcome::Appended));
+    assert!(shorter.device(&thief.id()).is_none());
+}
+
+#[test]
+fn a_strangers_link_at_an_occupied_place_is_no_fork() {
+    let (mut ana, ben) = (ana(), ben());
+    for place in [occupied(&ana.chain), elsewhere(ana.chain.next_place(TIME))] {
+        for link in [policy(place, &ben.laptop), policy(place, &ben.words)] {
+            assert_eq!(refused(&mut ana.chain, &link), ChainError::NotAllowed);
+        }
+    }
+}
+
+#[test]
+fn a_forged_link_under_my_name_at_an_occupied_place_is_no_fork() {
+    let (mut ana, ben) = (ana(), ben());
+    for place in [occupied(&ana.chain), elsewhere(ana.chain.next_place(TIME))] {
+        for signer in [ana.laptop.signer(), ana.words.signer()] {
+            let body = LinkBody::Policy { min_version: 5 };
+            let link = Link::sign(place, body, signer, ben.laptop.key());
+            assert!(matches!(
+                refused(&mut ana.chain, &link),
+                ChainError::Malformed(Malformed::Signature(_))
+            ));
+        }
+    }
+}
+
+#[test]
+fn a_link_of_another_party_at_an_occupied_place_is_no_fork() {
+    let (mut ana, ben) = (ana(), ben());
+    let place = LinkPlace {
+        party: ben.chain.id(),
+        ..occupied(&ana.chain)
+    };
+    let link = policy(place, &ana.laptop);
+    assert_eq!(refused(&mut ana.chain, &link), ChainError::WrongParty);
+    let other_genesis = genesis(&ben.words, &ben.laptop, 1);
+    assert_eq!(
+        refused(&mut ana.chain, &other_genesis),
+        ChainError::WrongParty
+    );
+}
+
+#[test]
+fn a_stolen_device_cannot_freeze_the_chain_after_its_revocation() {
+    let mut ana = ana();
+    let body = revoke(&ana.phone, 4);
+    grow(&mut ana.chain, body, &ana.laptop);
+    let body = LinkBody::Policy { min_version: 1 };
+    grow(&mut ana.chain, body, &ana.laptop);
+    let at = |seq: u64| LinkPlace {
+        party: ana.chain.id(),
+        seq,
+        prev: ana.chain.head_at(seq - 1).unwrap(),
+        claimed_time_ms: TIME,
+    };
+    let (after, before) = (policy(at(3), &ana.phone), policy(at(2), &ana.phone));
+    assert_eq!(refused(&mut ana.chain, &after), ChainError::NotAllowed);
+    assert_eq!(
+        refused(&mut ana.chain, &before),
+        ChainError::Fork { seq: 2 },
+        "it was active when link 2 was written, so this is a race or a theft"
+    );
+}
+
+#[test]
+fn replaced_words_cannot_freeze_the_chain_after_their_replacement() {
+    let mut ana = ana();
+    let body = replace_root(&ana.chain, &Words::new("Ana's new words"), &ana.phone);
+    grow(&mut ana.chain, body, &ana.words);
+    let body = LinkBody::Policy { min_version: 1 };
+    grow(&mut ana.chain, body, &ana.laptop);
+    let place = LinkPlace {
+        party: ana.chain.id(),
+        seq: 3,
+        prev: ana.chain.head_at(2).unwrap(),
+        claimed_time_ms: TIME,
+    };
+    let link = policy(place, &ana.words);
+    assert_eq!(refused(&mut ana.chain, &link), ChainError::NotAllowed);
+}
+
+#[test]
+fn another_signature_under_the_same_link_is_no_fork() {
+    // The chain hashes content, not signatures.
+    let mut ana = ana();
+    let mut bytes = ana.chain.links()[1].as_bytes().to_vec();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    let link = Link::parse(&bytes).unwrap();
+    assert_eq!(ana.chain.append(link), Ok(AppendOutcome::Known));
+}

@@ -1,0 +1,227 @@
+//! What waits to be sent to one session: live envelopes and links, bounded in bytes. A reader
+//! that is too slow loses its queue and is sent back to reading from storage, so nothing is
+//! lost and nothing grows.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ajar_protocol::client_msg::ChainPosition;
+use ajar_protocol::relay_msg::Refusal;
+use ajar_protocol::{DeviceId, Frontier, PartyId};
+use tokio::sync::Notify;
+
+/// What one queued item costs beside its bytes.
+const ITEM: usize = 96;
+
+/// How far a session holds chains and envelopes, by its own word and by what it was sent.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cursor {
+    pub(crate) links: BTreeMap<PartyId, u64>,
+    pub(crate) counters: BTreeMap<DeviceId, u64>,
+}
+
+impl Cursor {
+    pub(crate) fn new(chains: &[ChainPosition], frontier: &Frontier) -> Self {
+        Self {
+            links: chains.iter().map(|at| (at.party, at.next)).collect(),
+            counters: frontier
+                .rows()
+                .map(|(device, row)| (*device, row.counter))
+                .collect(),
+        }
+    }
+
+    pub(crate) fn passed(&mut self, what: &What) {
+        match what {
+            What::Envelope(device, counter) => {
+                let held = self.counters.entry(*device).or_default();
+                *held = (*held).max(*counter);
+            }
+            What::Link(party, seq) => {
+                let next = self.links.entry(*party).or_default();
+                *next = (*next).max(seq.saturating_add(1));
+            }
+        }
+    }
+}
+
+/// Names what an item is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum What {
+    Envelope(DeviceId, u64),
+    Link(PartyId, u64),
+}
+
+/// One thing to send; without a frame it only says that the session holds it already.
+#[derive(Clone, Debug)]
+pub(crate) struct Item {
+    pub(crate) what: What,
+    pub(crate) frame: Option<Arc<[u8]>>,
+}
+
+/// What the session's writer has to do next.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Nothing now.
+    Wait,
+    /// Catch up from here and say when done.
+    Subscribe(Cursor),
+    /// The queue overflowed: catch up from the writer's own cursor.
+    Again,
+    /// Send these.
+    Items(Vec<Item>),
+    /// Finish, with this refusal if any.
+    Close(Option<Refusal>),
+}
+
+#[derive(Debug, Default)]
+struct State {
+    live: bool,
+    overflowed: bool,
+    subscribe: Option<Cursor>,
+    queue: VecDeque<Item>,
+    bytes: usize,
+    closing: Option<Option<Refusal>>,
+}
+
+/// The queue of one session.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    limit: usize,
+    state: Mutex<State>,
+    work: Notify,
+    closed: Notify,
+}
+
+impl Outbox {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            state: Mutex::default(),
+            work: Notify::new(),
+            closed: Notify::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the writer to catch up from here.
+    pub(crate) fn subscribe(&self, cursor: Cursor) {
+        self.lock().subscribe = Some(cursor);
+        self.work.notify_one();
+    }
+
+    /// From now on items are queued; what was queued before is covered by the catch-up.
+    pub(crate) fn go_live(&self) {
+        let mut state = self.lock();
+        state.live = true;
+        state.overflowed = false;
+        state.queue.clear();
+        state.bytes = 0;
+    }
+
+    /// Queues an item, if the session is live.
+    pub(crate) fn push(&self, item: Item) {
+        let mut state = self.lock();
+        if !state.live {
+            return;
+        }
+        let size = ITEM + item.frame.as_ref().map_or(0, |frame| frame.len());
+        if state.bytes + size > self.limit && !state.queue.is_empty() {
+            state.queue.clear();
+            state.bytes = 0;
+            state.live = false;
+            state.overflowed = true;
+        } else {
+            state.bytes += size;
+            state.queue.push_back(item);
+        }
+        drop(state);
+        self.work.notify_one();
+    }
+
+    /// Ends the session; the first reason counts.
+    pub(crate) fn close(&self, reason: Option<Refusal>) {
+        self.lock().closing.get_or_insert(reason);
+        self.work.notify_one();
+        self.closed.notify_one();
+    }
+
+    /// Takes the next work, items up to about `most` bytes.
+    pub(crate) fn take(&self, most: usize) -> Work {
+        let mut state = self.lock();
+        if let Some(reason) = state.closing {
+            return Work::Close(reason);
+        }
+        if let Some(cursor) = state.subscribe.take() {
+            return Work::Subscribe(cursor);
+        }
+        if state.overflowed {
+            return Work::Again;
+        }
+        let mut items = Vec::new();
+        let mut taken = 0;
+        while taken < most
+            && let Some(item) = state.queue.pop_front()
+        {
+            let size = ITEM + item.frame.as_ref().map_or(0, |frame| frame.len());
+            taken += size;
+            state.bytes = state.bytes.saturating_sub(size);
+            items.push(item);
+        }
+        if items.is_empty() {
+            Work::Wait
+        } else {
+            Work::Items(items)
+        }
+    }
+
+    /// Waits until there may be work.
+    pub(crate) async fn work(&self) {
+        self.work.notified().await;
+    }
+
+    /// Waits until [`Self::close`].
+    pub(crate) async fn closed(&self) {
+        self.closed.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(counter: u64, bytes: usize) -> Item {
+        Item {
+            what: What::Envelope(DeviceId([1; 32]), counter),
+            frame: Some(vec![0; bytes].into()),
+        }
+    }
+
+    #[test]
+    fn a_slow_reader_is_sent_back_to_storage_and_costs_no_more_memory() {
+        let outbox = Outbox::new(1000);
+        outbox.push(item(1, 100));
+        assert!(matches!(outbox.take(9), Work::Wait), "not live yet");
+        outbox.go_live();
+        for counter in 1..100 {
+            outbox.push(item(counter, 100));
+            assert!(outbox.lock().bytes <= 1000);
+        }
+        assert!(matches!(outbox.take(9), Work::Again));
+        outbox.go_live();
+        outbox.push(item(100, 100));
+        assert!(matches!(outbox.take(9), Work::Items(items) if items.len() == 1));
+        assert_eq!(outbox.lock().bytes, 0);
+    }
+
+    #[test]
+    fn one_envelope_above_the_limit_still_gets_through() {
+        let outbox = Outbox::new(1000);
+        outbox.go_live();
+        outbox.push(item(1, 5000));
+        assert!(matches!(outbox.take(9), Work::Items(_)));
+    }
+}

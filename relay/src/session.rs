@@ -1,0 +1,350 @@
+//! A connection after login: appends come in, answers and live envelopes go out, each at its
+//! own pace and within its own bounds.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ajar_protocol::client_msg::ClientMsg;
+use ajar_protocol::frame::{self, Tag};
+use ajar_protocol::relay_msg::{EnvelopeName, Refusal, RelayMsg};
+use ajar_protocol::{Envelope, Link, limits};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time::timeout;
+
+use crate::catchup::CatchUp;
+use crate::outbox::{Cursor, Outbox, What, Work};
+use crate::rate::Bucket;
+use crate::relay::Relay;
+use crate::space::{Member, Space, Verdict, Waiter};
+use crate::storage::StoreError;
+use crate::stream::{End, Frames, Output};
+
+/// Frames are joined into writes of about this size.
+const WRITE: usize = 64 << 10;
+/// Links sent from memory at a time.
+const LINKS: usize = 64;
+/// What an append counts beside its bytes.
+const APPEND: usize = 1024;
+
+/// Runs a session until one side ends it; gives the output back to be finished.
+pub(crate) async fn run(
+    relay: &Arc<Relay>,
+    space: Arc<Space>,
+    member: Member,
+    frames: &mut Frames,
+    output: &mut Output,
+    mut stop: watch::Receiver<bool>,
+) -> End {
+    let outbox = Arc::new(Outbox::new(relay.limits.live_queue_bytes as usize));
+    let number = space.enter(member, Arc::clone(&outbox));
+    let guard = Leave(&space, number);
+    let (answers_in, answers) = mpsc::channel(relay.limits.appends_in_flight as usize);
+    let mut writer = std::pin::pin!(write_all(relay, &space, &outbox, answers, output));
+    let end = {
+        let reader = Reader {
+            relay,
+            space: &space,
+            outbox: &outbox,
+            member,
+            number,
+            answers: answers_in,
+            own_budget: Arc::new(Semaphore::new(relay.limits.append_bytes_in_flight as usize)),
+        };
+        let mut reader = std::pin::pin!(reader.read_all(frames));
+        tokio::select! {
+            end = &mut writer => return end,
+            end = &mut reader => end,
+            () = outbox.closed() => End::Closed,
+            _ = stop.wait_for(|stop| *stop) => End::Refused(Refusal::Unavailable),
+        }
+    };
+    // The reader is gone, and with it its sender of answers: the writer ends once everything
+    // accepted has been answered.
+    outbox.close(match end {
+        End::Refused(reason) => Some(reason),
+        End::Closed | End::Late => None,
+    });
+    let patience = Duration::from_secs(relay.limits.drain_seconds.into());
+    let end = timeout(patience, writer).await.unwrap_or(End::Late);
+    drop(guard);
+    end
+}
+
+struct Leave<'a>(&'a Space, u64);
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.0.leave(self.1);
+    }
+}
+
+struct Reader<'a> {
+    relay: &'a Arc<Relay>,
+    space: &'a Arc<Space>,
+    outbox: &'a Outbox,
+    member: Member,
+    number: u64,
+    answers: mpsc::Sender<RelayMsg>,
+    own_budget: Arc<Semaphore>,
+}
+
+impl Reader<'_> {
+    async fn read_all(self, frames: &mut Frames) -> End {
+        let limits = &self.relay.limits;
+        let mut bucket = Bucket::new(
+            limits.upload_bytes_per_second,
+            limits.upload_burst_bytes,
+            Instant::now(),
+        );
+        loop {
+            let content = match frames.next(limits::FRAME).await {
+                Ok(content) => content,
+                Err(end) => return end,
+            };
+            let wait = bucket.take(content.len(), Instant::now());
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
+            if let Err(end) = self.handle(&content).await {
+                return end;
+            }
+        }
+    }
+
+    async fn handle(&self, content: &[u8]) -> Result<(), End> {
+        match ClientMsg::parse(content)? {
+            ClientMsg::Append(bytes) => self.append(&bytes).await,
+            ClientMsg::AppendLink(bytes) => {
+                let link = Link::parse(&bytes)?;
+                let waiter = self.waiter(bytes.len()).await?;
+                self.space
+                    .append_link(link, waiter, Some(self.member), self.number);
+                Ok(())
+            }
+            ClientMsg::Subscribe { chains, frontier } => {
+                self.outbox.subscribe(Cursor::new(&chains, &frontier));
+                Ok(())
+            }
+            _ => Err(End::Refused(Refusal::Violation)),
+        }
+    }
+
+    /// Reserves the answer's place and the object's memory; waits while too much is under way.
+    async fn waiter(&self, bytes: usize) -> Result<Waiter, End> {
+        let bytes = u32::try_from(bytes + APPEND).unwrap_or(u32::MAX);
+        let most = self.relay.limits.append_bytes_in_flight;
+        let own = acquire(&self.own_budget, bytes.min(most)).await?;
+        let most = self.relay.limits.append_bytes_in_flight_total;
+        let all = acquire(&self.relay.append_budget, bytes.min(most)).await?;
+        let slot = self.answers.clone().reserve_owned().await;
+        Ok(Waiter {
+            slot: slot.map_err(|_| End::Closed)?,
+            budget: vec![own, all],
+        })
+    }
+
+    async fn append(&self, bytes: &[u8]) -> Result<(), End> {
+        let envelope = Envelope::parse(bytes)?;
+        let waiter = self.waiter(bytes.len()).await?;
+        let name = EnvelopeName {
+            device: envelope.header().device,
+            counter: envelope.header().counter,
+            id: envelope.id(),
+        };
+        let refuse = |waiter: Waiter, reason| {
+            waiter.answer(RelayMsg::NotStored(name, reason));
+            Ok(())
+        };
+        if envelope.header().space != self.space.id() {
+            return refuse(waiter, Refusal::Violation);
+        }
+        if matches!(self.member, Member::Recovery(_)) {
+            return refuse(waiter, Refusal::NotAdmitted);
+        }
+        let Some(key) = self.space.author(&name.device) else {
+            return refuse(waiter, Refusal::NotAdmitted);
+        };
+        let Ok(envelope) = envelope.verify(&key) else {
+            return refuse(waiter, Refusal::Violation);
+        };
+        match self.space.append(&envelope, waiter, self.number) {
+            Verdict::Taken => Ok(()),
+            Verdict::Compare(waiter) => self.compare(name, waiter).await,
+        }
+    }
+
+    /// Answers for an envelope whose counter is taken: the same one again, or a fork.
+    async fn compare(&self, name: EnvelopeName, waiter: Waiter) -> Result<(), End> {
+        let store = Arc::clone(&self.relay.store);
+        let space = self.space.id();
+        let found = blocking(move || store.envelope(&space, &name.device, name.counter)).await;
+        let answer = match found {
+            Ok(Some(stored)) => match Envelope::parse(&stored) {
+                Ok(stored) if stored.id() == name.id => RelayMsg::Stored(name),
+                _ => RelayMsg::NotStored(name, Refusal::Conflict),
+            },
+            Ok(None) | Err(_) => RelayMsg::NotStored(name, Refusal::Unavailable),
+        };
+        waiter.answer(answer);
+        Ok(())
+    }
+}
+
+async fn acquire(budget: &Arc<Semaphore>, bytes: u32) -> Result<OwnedSemaphorePermit, End> {
+    let permit = Arc::clone(budget).acquire_many_owned(bytes).await;
+    permit.map_err(|_| End::Closed)
+}
+
+/// Runs a read of the store off the reactor.
+pub(crate) async fn blocking<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(read)
+        .await
+        .unwrap_or_else(|e| Err(StoreError::Failed(e.to_string())))
+}
+
+struct Writer<'a> {
+    relay: &'a Relay,
+    space: &'a Space,
+    outbox: &'a Outbox,
+    answers: mpsc::Receiver<RelayMsg>,
+    output: &'a mut Output,
+    buffer: Vec<u8>,
+    cursor: Cursor,
+}
+
+async fn write_all(
+    relay: &Relay,
+    space: &Space,
+    outbox: &Outbox,
+    answers: mpsc::Receiver<RelayMsg>,
+    output: &mut Output,
+) -> End {
+    let writer = Writer {
+        relay,
+        space,
+        outbox,
+        answers,
+        output,
+        buffer: Vec::new(),
+        cursor: Cursor::default(),
+    };
+    match writer.run().await {
+        Ok(end) | Err(end) => end,
+    }
+}
+
+impl Writer<'_> {
+    async fn run(mut self) -> Result<End, End> {
+        loop {
+            self.take_answers().await?;
+            match self.outbox.take(WRITE) {
+                Work::Subscribe(cursor) => {
+                    self.cursor = cursor;
+                    self.catch_up().await?;
+                    self.put(&RelayMsg::CaughtUp.to_frame()).await?;
+                }
+                Work::Again => self.catch_up().await?,
+                Work::Items(items) => {
+                    for item in items {
+                        if let Some(frame) = &item.frame {
+                            self.put(frame).await?;
+                        }
+                        self.cursor.passed(&item.what);
+                    }
+                }
+                Work::Wait => {
+                    self.flush().await?;
+                    tokio::select! {
+                        Some(answer) = self.answers.recv() => {
+                            self.put(&answer.to_frame()).await?;
+                        }
+                        () = self.outbox.work() => {}
+                    }
+                }
+                Work::Close(reason) => {
+                    while let Some(answer) = self.answers.recv().await {
+                        self.put(&answer.to_frame()).await?;
+                    }
+                    self.flush().await?;
+                    return Ok(reason.map_or(End::Closed, End::Refused));
+                }
+            }
+        }
+    }
+
+    async fn take_answers(&mut self) -> Result<(), End> {
+        while let Ok(answer) = self.answers.try_recv() {
+            self.put(&answer.to_frame()).await?;
+        }
+        Ok(())
+    }
+
+    async fn put(&mut self, frame: &[u8]) -> Result<(), End> {
+        self.buffer.extend_from_slice(frame);
+        if self.buffer.len() >= WRITE {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), End> {
+        if !self.buffer.is_empty() {
+            // An idle session keeps no buffer.
+            let buffer = std::mem::take(&mut self.buffer);
+            self.output.write(&buffer).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends what is durable and the session lacks; live items queue up meanwhile.
+    async fn catch_up(&mut self) -> Result<(), End> {
+        let missing = self.space.subscribe(self.outbox, &self.cursor);
+        for (party, mut from, to) in missing.links {
+            while from < to {
+                let links = self.space.links(&party, from, to, LINKS);
+                if links.is_empty() {
+                    break;
+                }
+                for link in links {
+                    self.put(&frame::wrap(Tag::Link, &link)).await?;
+                    self.cursor.passed(&What::Link(party, from));
+                    from += 1;
+                }
+            }
+        }
+        if missing.envelopes.is_empty() {
+            return Ok(());
+        }
+        let store = Arc::clone(&self.relay.store);
+        let mut reading = read_page(CatchUp::new(store, self.space.id(), missing.envelopes));
+        loop {
+            let (rest, page) = match reading.await {
+                Ok(Ok(read)) => read,
+                Ok(Err(_)) | Err(_) => return Err(End::Refused(Refusal::Unavailable)),
+            };
+            // The next page is read while this one is sent.
+            let next = (!rest.is_done()).then(|| read_page(rest));
+            for found in page {
+                self.put(&frame::wrap(Tag::Envelope, &found.bytes)).await?;
+                self.cursor
+                    .passed(&What::Envelope(found.device, found.counter));
+            }
+            self.take_answers().await?;
+            match next {
+                Some(next) => reading = next,
+                None => return Ok(()),
+            }
+        }
+    }
+}
+
+type Page = Result<(CatchUp, Vec<crate::catchup::Found>), StoreError>;
+
+fn read_page(mut from: CatchUp) -> tokio::task::JoinHandle<Page> {
+    tokio::task::spawn_blocking(move || {
+        let page = from.page()?;
+        Ok((from, page))
+    })
+}

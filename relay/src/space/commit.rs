@@ -1,0 +1,166 @@
+//! From accepted to durable, or to forgotten.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ajar_protocol::frame::{self, Tag};
+use ajar_protocol::relay_msg::Refusal;
+use ajar_protocol::{DeviceId, PartyChain};
+
+use super::pending::{Object, Pending};
+use super::{Member, Space, State};
+use crate::outbox::{Item, What};
+use crate::storage::{Head, StoreError, Write};
+
+/// Most bytes and items of one commit.
+const COMMIT_BYTES: usize = 4 << 20;
+const COMMIT_ITEMS: usize = 512;
+/// Bytes in front of an envelope in its frame.
+const FRAMING: usize = frame::LENGTH + 1;
+
+impl Space {
+    /// The next commit, at most one at a time.
+    pub(crate) fn next_commit(&self) -> Option<(Vec<Write>, usize)> {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let mut writes = Vec::new();
+        let mut bytes = 0;
+        let mut totals: BTreeMap<DeviceId, u64> = BTreeMap::new();
+        while bytes < COMMIT_BYTES && writes.len() < COMMIT_ITEMS {
+            let Some(pending) = state.queued.pop_front() else {
+                break;
+            };
+            let write = match &pending.object {
+                Object::Envelope { name, frame } => {
+                    let envelope = frame.split_at(FRAMING).1;
+                    let durable = state.heads.get(&name.device).map_or(0, |h| h.durable.bytes);
+                    let total = totals.entry(name.device).or_insert(durable);
+                    *total += envelope.len() as u64;
+                    Write::Envelope {
+                        space: self.id,
+                        head: Head {
+                            device: name.device,
+                            counter: name.counter,
+                            id: name.id,
+                            bytes: *total,
+                        },
+                        bytes: envelope.to_vec(),
+                    }
+                }
+                Object::Link {
+                    party, seq, bytes, ..
+                } => Write::Link {
+                    space: self.id,
+                    party: *party,
+                    seq: *seq,
+                    bytes: bytes.clone(),
+                },
+            };
+            bytes += match &write {
+                Write::Envelope { bytes, .. } | Write::Link { bytes, .. } => bytes.len(),
+                Write::Genesis { .. } | Write::ClaimUses { .. } => 0,
+            };
+            writes.push(write);
+            state.in_flight.push(pending);
+        }
+        if writes.is_empty() {
+            state.scheduled = false;
+            None
+        } else {
+            Some((writes, bytes))
+        }
+    }
+
+    /// Takes the end of a commit: acknowledges, or forgets and says so.
+    pub(crate) fn settle(&self, result: Result<(), StoreError>) {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        if let Err(error) = result {
+            let reason = match error {
+                StoreError::DiskFull => Refusal::DiskFull,
+                _ => Refusal::Unavailable,
+            };
+            return roll_back(state, reason);
+        }
+        let mut revoked = false;
+        for pending in std::mem::take(&mut state.in_flight) {
+            match &pending.object {
+                Object::Envelope { name, frame } => {
+                    if let Some(head) = state.heads.get_mut(&name.device) {
+                        head.durable = Head {
+                            device: name.device,
+                            counter: name.counter,
+                            id: name.id,
+                            bytes: head.durable.bytes + frame.len().saturating_sub(FRAMING) as u64,
+                        };
+                    }
+                }
+                Object::Link {
+                    party,
+                    seq,
+                    bytes,
+                    from,
+                } => {
+                    revoked = true;
+                    let chains = &mut state.chains;
+                    if let Some(chain) = chains.iter_mut().find(|c| c.accepted.id() == *party) {
+                        chain.durable = seq + 1;
+                    }
+                    let frame: Arc<[u8]> = frame::wrap(Tag::Link, bytes).into();
+                    for (number, other) in &state.sessions {
+                        other.outbox.push(Item {
+                            what: What::Link(*party, *seq),
+                            frame: (number != from).then(|| Arc::clone(&frame)),
+                        });
+                    }
+                }
+            }
+            let answer = pending.stored();
+            for waiter in pending.waiters {
+                waiter.answer(answer.clone());
+            }
+        }
+        if revoked {
+            for session in state.sessions.values() {
+                if let Member::Device(device) = session.member
+                    && !state
+                        .chains
+                        .iter()
+                        .any(|chain| chain.accepted.active(&device).is_some())
+                {
+                    session.outbox.close(Some(Refusal::NotAdmitted));
+                }
+            }
+        }
+    }
+}
+
+/// Forgets everything that is not durable and tells those who wait.
+pub(super) fn roll_back(state: &mut State, reason: Refusal) {
+    let gone: Vec<Pending> = state
+        .in_flight
+        .drain(..)
+        .chain(state.queued.drain(..))
+        .collect();
+    for head in state.heads.values_mut() {
+        head.accepted = head.durable;
+    }
+    state.heads.retain(|_, head| head.durable.counter > 0);
+    state.bytes = state.heads.values().map(|head| head.durable.bytes).sum();
+    for chain in &mut state.chains {
+        if chain.durable < chain.accepted.next_seq() {
+            let keep = usize::try_from(chain.durable).unwrap_or(usize::MAX);
+            let links = chain.accepted.links().iter().take(keep).cloned();
+            // These links made this very chain before; GENESIS is always durable.
+            if let Ok(shorter) = PartyChain::from_links(links) {
+                chain.accepted = shorter;
+            }
+        }
+    }
+    for pending in gone {
+        let answer = pending.not_stored(reason);
+        for waiter in pending.waiters {
+            waiter.answer(answer.clone());
+        }
+    }
+}

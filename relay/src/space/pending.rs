@@ -1,0 +1,67 @@
+//! What has been accepted and waits to be durable, and who waits for it.
+
+use std::sync::Arc;
+
+use ajar_protocol::PartyId;
+use ajar_protocol::relay_msg::{EnvelopeName, Refusal, RelayMsg};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+/// The place of an answer in a session's queue, and the memory its object is allowed; both are
+/// given back when the answer is there.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    pub(crate) slot: mpsc::OwnedPermit<RelayMsg>,
+    pub(crate) budget: Vec<OwnedSemaphorePermit>,
+}
+
+impl Waiter {
+    pub(crate) fn answer(self, message: RelayMsg) {
+        self.slot.send(message);
+        drop(self.budget);
+    }
+}
+
+/// What is to be stored.
+#[derive(Debug)]
+pub(super) enum Object {
+    Envelope {
+        name: EnvelopeName,
+        frame: Arc<[u8]>,
+    },
+    Link {
+        party: PartyId,
+        seq: u64,
+        bytes: Vec<u8>,
+        from: u64,
+    },
+}
+
+/// Something accepted, and all who wait to hear of it.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) object: Object,
+    pub(super) waiters: Vec<Waiter>,
+}
+
+impl Pending {
+    pub(super) fn stored(&self) -> RelayMsg {
+        match &self.object {
+            Object::Envelope { name, .. } => RelayMsg::Stored(*name),
+            Object::Link { party, seq, .. } => RelayMsg::LinkStored {
+                party: *party,
+                seq: *seq,
+            },
+        }
+    }
+
+    pub(super) fn not_stored(&self, reason: Refusal) -> RelayMsg {
+        match &self.object {
+            Object::Envelope { name, .. } => RelayMsg::NotStored(*name, reason),
+            Object::Link { party, seq, .. } => RelayMsg::LinkNotStored {
+                party: *party,
+                seq: *seq,
+                reason,
+            },
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What every back end must do, as one suite: [`run`] on an empty store, then [`still_there`] on
+//! the same store, reopened if it can be.
+
+use std::sync::mpsc;
+
+use ajar_protocol::{DeviceId, EnvelopeId, PartyId, SpaceId};
+
+use super::{Head, Store, StoreError, Write};
+
+const SPACE: SpaceId = SpaceId([1; 32]);
+/// Differs from [`SPACE`] in its last byte only.
+const NEIGHBOUR: SpaceId = {
+    let mut id = [1; 32];
+    id[31] = 2;
+    SpaceId(id)
+};
+const ANA: DeviceId = DeviceId([7; 32]);
+const BEN: DeviceId = DeviceId([8; 32]);
+const PARTY: PartyId = PartyId([9; 32]);
+const CLAIM: [u8; 32] = [5; 32];
+
+fn commit(store: &dyn Store, writes: Vec<Write>) -> Result<(), StoreError> {
+    let (tell, told) = mpsc::channel();
+    store.commit(
+        writes,
+        Box::new(move |result| tell.send(result).expect("the suite waits for it")),
+    );
+    told.recv().expect("a store always calls back")
+}
+
+fn text(device: DeviceId, counter: u64) -> Vec<u8> {
+    format!("{device:?} {counter}").into_bytes()
+}
+
+fn envelope(space: SpaceId, device: DeviceId, counter: u64) -> Write {
+    Write::Envelope {
+        space,
+        head: head(device, counter),
+        bytes: text(device, counter),
+    }
+}
+
+fn head(device: DeviceId, counter: u64) -> Head {
+    let mut id = [0; 32];
+    id.split_at_mut(8).0.copy_from_slice(&counter.to_be_bytes());
+    Head {
+        device,
+        counter,
+        id: EnvelopeId(id),
+        bytes: counter * 100,
+    }
+}
+
+/// Fills an empty store and checks each answer.
+///
+/// # Panics
+/// When the store breaks its contract.
+pub fn run(store: &dyn Store) {
+    assert_eq!(store.genesis(&SPACE), Ok(None), "empty: no genesis");
+    assert_eq!(store.heads(&SPACE), Ok(Vec::new()), "empty: no heads");
+    assert_eq!(store.claim_uses(&CLAIM), Ok(None), "empty: no claim");
+    let link = |seq: u64| Write::Link {
+        space: SPACE,
+        party: PARTY,
+        seq,
+        bytes: seq.to_be_bytes().to_vec(),
+    };
+    let admission = vec![
+        Write::Genesis {
+            space: SPACE,
+            bytes: b"genesis".to_vec(),
+        },
+        link(0),
+        link(1),
+        Write::ClaimUses {
+            claim: CLAIM,
+            uses: 1,
+        },
+    ];
+    commit(store, admission).expect("an admission is one commit");
+    commit(store, vec![envelope(SPACE, BEN, 1)]).expect("Ben's first");
+    commit(
+        store,
+        vec![envelope(SPACE, ANA, 1), envelope(SPACE, ANA, 2)],
+    )
+    .expect("two at once");
+    commit(store, vec![envelope(NEIGHBOUR, ANA, 1)]).expect("another space");
+    // Counter 256 follows 255 in number and in bytes.
+    for counter in 2..=256 {
+        commit(store, vec![envelope(SPACE, BEN, counter)]).expect("more of Ben's");
+    }
+    commit(
+        store,
+        vec![Write::ClaimUses {
+            claim: CLAIM,
+            uses: 2,
+        }],
+    )
+    .expect("a second use");
+    still_there(store);
+}
+
+/// Checks that all that [`run`] stored is there.
+///
+/// # Panics
+/// When the store breaks its contract.
+pub fn still_there(store: &dyn Store) {
+    assert_eq!(store.genesis(&SPACE), Ok(Some(b"genesis".to_vec())));
+    assert_eq!(store.genesis(&NEIGHBOUR), Ok(None), "never introduced");
+    assert_eq!(store.spaces(), Ok(vec![SPACE]));
+    assert_eq!(
+        store.link(&SPACE, &PARTY, 1),
+        Ok(Some(1u64.to_be_bytes().to_vec()))
+    );
+    assert_eq!(store.link(&SPACE, &PARTY, 2), Ok(None), "no such link");
+    assert_eq!(
+        store.heads(&SPACE),
+        Ok(vec![head(ANA, 2), head(BEN, 256)]),
+        "the newest head of each device, of this space only"
+    );
+    assert_eq!(store.heads(&NEIGHBOUR), Ok(vec![head(ANA, 1)]));
+    for (device, last) in [(ANA, 2), (BEN, 256)] {
+        for counter in 1..=last {
+            assert_eq!(
+                store.envelope(&SPACE, &device, counter),
+                Ok(Some(text(device, counter)))
+            );
+        }
+        assert_eq!(store.envelope(&SPACE, &device, last + 1), Ok(None));
+    }
+    let at = |device, counter| {
+        store
+            .arrival(&SPACE, &device, counter)
+            .expect("arrivals can be read")
+            .expect("the envelope is there")
+    };
+    assert!(at(BEN, 1) < at(ANA, 1), "arrival is across devices");
+    assert!(at(ANA, 1) < at(ANA, 2), "and within one commit");
+    assert!(at(ANA, 2) < at(BEN, 2));
+    assert_eq!(store.arrival(&SPACE, &BEN, 257), Ok(None));
+    assert_eq!(store.claim_uses(&CLAIM), Ok(Some(2)));
+}

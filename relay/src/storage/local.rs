@@ -1,0 +1,209 @@
+//! The embedded back end: a segment log with a rebuildable index, one folder, one process.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ajar_log::{Batch, Error, Log, Options};
+use ajar_protocol::codec::{Reader, Writer};
+use ajar_protocol::{DeviceId, EnvelopeId, PartyId, SpaceId};
+
+use super::{Arrival, Done, Head, Store, StoreError, Write, keys};
+
+/// Storage in `ajar-log`.
+#[derive(Debug)]
+pub struct LocalStore {
+    log: Log,
+}
+
+impl From<Error> for StoreError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Locked { .. } => Self::Locked,
+            Error::DiskFull => Self::DiskFull,
+            Error::Damaged { .. } => Self::Damaged,
+            Error::NotConfirmed { .. } | Error::Stopped => Self::Stopped(error.to_string()),
+            other => Self::Failed(other.to_string()),
+        }
+    }
+}
+
+impl LocalStore {
+    /// Opens or creates the store in `dir`.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] when another process has it open.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        let log = Options::new().open(dir)?;
+        Ok(Self { log })
+    }
+
+    /// Number of damaged records found when the store was opened.
+    #[must_use]
+    pub fn damaged(&self) -> u64 {
+        self.log.report().damaged_count
+    }
+
+    /// Reads and checks every record; returns how many are damaged.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn verify(&self) -> Result<usize, StoreError> {
+        Ok(self.log.verify()?.len())
+    }
+}
+
+fn encode_head(head: &Head) -> Vec<u8> {
+    let mut out = Writer::with_capacity(48);
+    out.u64(head.counter).raw(&head.id.0).u64(head.bytes);
+    out.finish()
+}
+
+fn decode_head(device: DeviceId, value: &[u8]) -> Result<Head, StoreError> {
+    let mut reader = Reader::new(value, "stored head");
+    let mut read = || {
+        Ok(Head {
+            device,
+            counter: reader.u64()?,
+            id: EnvelopeId(reader.array()?),
+            bytes: reader.u64()?,
+        })
+    };
+    read().map_err(|_: ajar_protocol::Malformed| StoreError::Damaged)
+}
+
+fn batch_of(writes: Vec<Write>) -> Batch {
+    let mut batch = Batch::default();
+    for write in writes {
+        match write {
+            Write::Genesis { space, bytes } => batch.put(keys::genesis(&space), bytes),
+            Write::Link {
+                space,
+                party,
+                seq,
+                bytes,
+            } => batch.put(keys::link(&space, &party, seq), bytes),
+            Write::Envelope { space, head, bytes } => {
+                batch.put(keys::envelope(&space, &head.device, head.counter), bytes);
+                batch.put(keys::head(&space, &head.device), encode_head(&head));
+            }
+            Write::ClaimUses { claim, uses } => {
+                batch.put(keys::claim(&claim), uses.to_be_bytes().to_vec());
+            }
+        }
+    }
+    batch
+}
+
+impl Store for LocalStore {
+    fn genesis(&self, space: &SpaceId) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.log.get(&keys::genesis(space))?)
+    }
+
+    fn link(
+        &self,
+        space: &SpaceId,
+        party: &PartyId,
+        seq: u64,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.log.get(&keys::link(space, party, seq))?)
+    }
+
+    fn heads(&self, space: &SpaceId) -> Result<Vec<Head>, StoreError> {
+        let prefix = keys::heads(space);
+        let mut heads = Vec::new();
+        for (key, _) in self.log.keys_with_prefix(&prefix)? {
+            let device = key
+                .strip_prefix(prefix.as_slice())
+                .and_then(|rest| rest.try_into().ok())
+                .map(DeviceId)
+                .ok_or(StoreError::Damaged)?;
+            if let Some(value) = self.log.get(&key)? {
+                heads.push(decode_head(device, &value)?);
+            }
+        }
+        Ok(heads)
+    }
+
+    fn arrival(
+        &self,
+        space: &SpaceId,
+        device: &DeviceId,
+        counter: u64,
+    ) -> Result<Option<Arrival>, StoreError> {
+        let at = self.log.position(&keys::envelope(space, device, counter))?;
+        Ok(at.map(|at| Arrival(at.segment, at.offset)))
+    }
+
+    fn envelope(
+        &self,
+        space: &SpaceId,
+        device: &DeviceId,
+        counter: u64,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.log.get(&keys::envelope(space, device, counter))?)
+    }
+
+    fn claim_uses(&self, claim: &[u8; 32]) -> Result<Option<u32>, StoreError> {
+        match self.log.get(&keys::claim(claim))? {
+            None => Ok(None),
+            Some(value) => value
+                .try_into()
+                .map(|uses| Some(u32::from_be_bytes(uses)))
+                .map_err(|_| StoreError::Damaged),
+        }
+    }
+
+    fn spaces(&self) -> Result<Vec<SpaceId>, StoreError> {
+        let keys = self.log.keys_with_prefix(keys::GENESES)?;
+        Ok(keys
+            .iter()
+            .filter_map(|(key, _)| keys::space_of(key))
+            .collect())
+    }
+
+    fn commit(&self, writes: Vec<Write>, done: Done) {
+        // The log drops its callback when it refuses a batch at once; the caller is still told.
+        let slot = Arc::new(Mutex::new(Some(done)));
+        let take =
+            |slot: &Mutex<Option<Done>>| slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let inner = Arc::clone(&slot);
+        let queued = self.log.submit(batch_of(writes), move |result| {
+            if let Some(done) = take(&inner) {
+                done(result.map_err(StoreError::from));
+            }
+        });
+        if let Err(error) = queued
+            && let Some(done) = take(&slot)
+        {
+            done(Err(error.into()));
+        }
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        Ok(self.log.clone().close()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::conformance;
+
+    #[test]
+    fn keeps_what_the_suite_demands() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = LocalStore::open(dir.path()).unwrap();
+        conformance::run(&store);
+        store.close().unwrap();
+        drop(store);
+        let store = LocalStore::open(dir.path()).unwrap();
+        conformance::still_there(&store);
+    }
+
+    #[test]
+    fn a_second_relay_on_the_same_folder_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let _first = LocalStore::open(dir.path()).unwrap();
+        assert_eq!(LocalStore::open(dir.path()).err(), Some(StoreError::Locked));
+    }
+}

@@ -1,0 +1,166 @@
+//! What the relay keeps: geneses, party chains, envelopes by (space, device, counter), and how
+//! often a claim was used. No sequence number over all, no key that could open anything.
+//!
+//! One trait, one conformance suite ([`conformance`]), several back ends.
+
+pub mod conformance;
+mod keys;
+pub mod local;
+pub mod memory;
+
+use ajar_protocol::{DeviceId, EnvelopeId, PartyId, SpaceId};
+use thiserror::Error;
+
+pub use local::LocalStore;
+pub use memory::MemoryStore;
+
+/// Why the storage refused or failed.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Another process uses this data folder.
+    #[error("another ajar-relay is using this data folder; stop it first")]
+    Locked,
+    /// No room is left; nothing of the commit was kept, reading goes on.
+    #[error("the disk is full; free some space, the relay goes on by itself")]
+    DiskFull,
+    /// A stored record is not what was written.
+    #[error("a stored record is damaged; the devices of its space hold it too")]
+    Damaged,
+    /// The disk did not confirm a write, so no further one is accepted until a restart.
+    #[error("the disk did not confirm a write ({0}); check the disk, then start the relay again")]
+    Stopped(String),
+    /// Anything else.
+    #[error("storage: {0}")]
+    Failed(String),
+}
+
+/// Order of arrival at this relay; a hint for catch-up, nothing relies on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Arrival(pub u64, pub u64);
+
+/// The last stored envelope of one device in one space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The device.
+    pub device: DeviceId,
+    /// Counter of its last envelope.
+    pub counter: u64,
+    /// Id of that envelope.
+    pub id: EnvelopeId,
+    /// Bytes of all envelopes of this device, for the quota.
+    pub bytes: u64,
+}
+
+/// One thing to store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// The signed genesis of a space.
+    Genesis {
+        /// The space.
+        space: SpaceId,
+        /// As received.
+        bytes: Vec<u8>,
+    },
+    /// A party-chain link.
+    Link {
+        /// The space.
+        space: SpaceId,
+        /// The party.
+        party: PartyId,
+        /// Place in the chain.
+        seq: u64,
+        /// As received.
+        bytes: Vec<u8>,
+    },
+    /// An envelope, which becomes the head of its device.
+    Envelope {
+        /// The space.
+        space: SpaceId,
+        /// Its place and the total size of this device's envelopes, this one included.
+        head: Head,
+        /// As received.
+        bytes: Vec<u8>,
+    },
+    /// How many spaces a claim has admitted.
+    ClaimUses {
+        /// Hash of the claim.
+        claim: [u8; 32],
+        /// Spaces admitted so far.
+        uses: u32,
+    },
+}
+
+/// Called once a commit is durable, or has failed as a whole. Short, and on any thread.
+pub type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+/// A back end. Reads may block for a disk access; the relay calls them off its reactor.
+pub trait Store: Send + Sync + 'static {
+    /// Genesis of a space, if it is known here.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn genesis(&self, space: &SpaceId) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// One link of a party chain.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn link(
+        &self,
+        space: &SpaceId,
+        party: &PartyId,
+        seq: u64,
+    ) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Heads of all devices that have written in a space, by device id.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn heads(&self, space: &SpaceId) -> Result<Vec<Head>, StoreError>;
+
+    /// When an envelope arrived, if it is here.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn arrival(
+        &self,
+        space: &SpaceId,
+        device: &DeviceId,
+        counter: u64,
+    ) -> Result<Option<Arrival>, StoreError>;
+
+    /// An envelope.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] rather than anything that was not written.
+    fn envelope(
+        &self,
+        space: &SpaceId,
+        device: &DeviceId,
+        counter: u64,
+    ) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// How many spaces a claim has admitted; `None` when it was never used.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn claim_uses(&self, claim: &[u8; 32]) -> Result<Option<u32>, StoreError>;
+
+    /// All spaces, in ascending order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn spaces(&self) -> Result<Vec<SpaceId>, StoreError>;
+
+    /// Stores all of `writes` or none. Returns when they are queued; `done` runs when they are
+    /// durable. Commits become durable in the order they were queued. At most 1024 commits and
+    /// 32 MiB may wait: the caller keeps below that.
+    fn commit(&self, writes: Vec<Write>, done: Done);
+
+    /// Finishes what is queued and closes the store.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing that was reported durable is lost by that.
+    fn close(&self) -> Result<(), StoreError>;
+}

@@ -1,0 +1,22 @@
+//! The relay seen from outside: a small client of its own over real QUIC on loopback.
+
+#[cfg(test)]
+mod admission;
+#[cfg(test)]
+mod append;
+#[cfg(test)]
+mod binary;
+#[cfg(test)]
+mod catch_up;
+#[cfg(test)]
+mod client;
+#[cfg(test)]
+mod login;
+#[cfg(test)]
+mod mailbox;
+#[cfg(test)]
+mod people;
+#[cfg(test)]
+mod server;
+#[cfg(test)]
+mod strangers;
