@@ -311,6 +311,7 @@ impl<S: Store> Replica<S> {
     ) -> Result<Content, EngineError> {
         let mut ready = Vec::with_capacity(content.docs.len());
         let mut created = 0;
+        let mut room = documents::MAX_ENVELOPE_OPS;
         for item in &content.docs {
             let size: u64 = item.changes.iter().map(|change| change.len() as u64).sum();
             let row = self.directory.row(&item.doc).copied();
@@ -330,7 +331,7 @@ impl<S: Store> Replica<S> {
                     &empty
                 }
             };
-            match check_changes(&self.space.id, device, place, item, loaded) {
+            match check_changes(&self.space.id, device, place, item, loaded, &mut room) {
                 Intake::Ready(changes) => ready.push((item.doc, changes)),
                 Intake::Early => return Ok(Content::Early),
                 Intake::Refused => return Ok(Content::Refused),

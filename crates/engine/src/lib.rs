@@ -21,6 +21,7 @@ pub mod pairing;
 pub mod replica;
 mod space;
 mod state;
+mod status;
 pub mod store;
 mod uplink;
 

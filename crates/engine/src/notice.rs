@@ -200,3 +200,80 @@ impl Notices {
         Ok(Self { list })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEVICE: DeviceId = DeviceId([1; 32]);
+    const PARTY: PartyId = PartyId([2; 32]);
+
+    fn kinds() -> Vec<NoticeKind> {
+        let (device, party) = (DEVICE, PARTY);
+        vec![
+            NoticeKind::Withheld { device, missing: 4 },
+            NoticeKind::Forked { device, counter: 5 },
+            NoticeKind::StaleCopy,
+            NoticeKind::RolledBack,
+            NoticeKind::BadEpoch { device },
+            NoticeKind::DamagedData,
+            NoticeKind::Unopenable { device, counter: 6 },
+            NoticeKind::DeviceAdded { party },
+            NoticeKind::DeviceRemoved { party },
+            NoticeKind::Recovered { party },
+            NoticeKind::ChainFork { party },
+        ]
+    }
+
+    fn noticed(kinds: impl IntoIterator<Item = NoticeKind>) -> Notices {
+        let mut notices = Notices::default();
+        for (at_ms, kind) in (1..).zip(kinds) {
+            notices.add(Notice { kind, at_ms });
+        }
+        notices
+    }
+
+    #[test]
+    fn every_notice_outlives_a_restart() {
+        let notices = noticed(kinds());
+        let bytes = notices.encode();
+        assert_eq!(Notices::decode(&bytes).unwrap().all(), notices.all());
+        for cut in 0..bytes.len() {
+            assert!(Notices::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn the_same_thing_is_told_once_and_a_later_count_replaces_an_earlier() {
+        let mut notices = noticed(kinds().into_iter().chain(kinds()));
+        assert_eq!(notices.all().len(), kinds().len());
+        let kind = NoticeKind::Withheld {
+            device: DEVICE,
+            missing: 9,
+        };
+        assert!(notices.add(Notice { kind, at_ms: 99 }));
+        assert_eq!(notices.all().len(), kinds().len());
+        assert!(notices.settle_withheld(&DEVICE));
+        assert!(!notices.settle_withheld(&DEVICE));
+    }
+
+    #[test]
+    fn only_proofs_stay_when_the_rest_is_dismissed() {
+        let mut notices = noticed(kinds());
+        assert!(notices.dismiss());
+        assert_eq!(notices.all().len(), 3);
+        assert!(!notices.dismiss());
+    }
+
+    #[test]
+    fn proofs_stay_when_there_are_too_many() {
+        let device = DEVICE;
+        let flood = (0..200).map(|counter| NoticeKind::Unopenable { device, counter });
+        let notices = noticed([NoticeKind::StaleCopy].into_iter().chain(flood));
+        assert_eq!(notices.all().len(), KEPT);
+        assert_eq!(notices.all()[0].kind, NoticeKind::StaleCopy);
+        // Nothing but proofs: then the oldest goes.
+        let proofs = (0..200).map(|counter| NoticeKind::Forked { device, counter });
+        assert_eq!(noticed(proofs).all().len(), KEPT);
+    }
+}

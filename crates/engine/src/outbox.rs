@@ -16,7 +16,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::clock::Now;
-use crate::documents::{self, Loaded, encode_chunk, prescan, store_chunk};
+use crate::documents::{self, Loaded, Reach, encode_chunk, prescan, store_chunk};
 use crate::epochs::Epoch;
 use crate::error::{EngineError, Misuse};
 use crate::output::{Event, Outputs};
@@ -38,6 +38,9 @@ pub enum ChangeError<E> {
     #[error(transparent)]
     Engine(#[from] EngineError),
 }
+
+/// A raw change and the number of its operations.
+type Made = (Vec<u8>, u64);
 
 /// A change of one document within a batch.
 pub struct Edit<'a, E> {
@@ -129,20 +132,26 @@ impl<S: Store> Replica<S> {
         edits: Vec<Edit<'_, E>>,
     ) -> Result<Vec<Event>, ChangeError<E>> {
         let mut made: Vec<DocChanges> = Vec::new();
-        let mut size = 0;
+        let (mut size, mut ops) = (0, 0);
         for edit in edits {
             let doc = edit.doc;
-            let Some(raw) = self.transact(edit)? else {
+            // A second change of a document stands on the first, which must be stored then.
+            let again = made.iter().any(|item| item.doc == doc);
+            if again || made.len() >= limits::DOCS_PER_ENVELOPE {
+                self.seal_changes(now, entropy, std::mem::take(&mut made))?;
+                (size, ops) = (0, 0);
+            }
+            let Some((raw, count)) = self.transact(edit)? else {
                 continue;
             };
             let full =
-                made.len() >= limits::DOCS_PER_ENVELOPE || size + raw.len() > ENVELOPE_TARGET;
-            let again = made.iter().any(|item| item.doc == doc);
-            if !made.is_empty() && (full || again) {
+                size + raw.len() > ENVELOPE_TARGET || ops + count > documents::MAX_ENVELOPE_OPS;
+            if !made.is_empty() && full {
                 self.seal_changes(now, entropy, std::mem::take(&mut made))?;
-                size = 0;
+                (size, ops) = (0, 0);
             }
             size += raw.len() + 64;
+            ops += count;
             let incarnation = self.directory.row(&doc).map_or(0, |row| row.incarnation);
             made.push(DocChanges {
                 doc,
@@ -156,8 +165,8 @@ impl<S: Store> Replica<S> {
         Ok(self.commit()?)
     }
 
-    /// Runs one transaction; returns the raw change, or `None` when nothing was done.
-    fn transact<E>(&mut self, edit: Edit<'_, E>) -> Result<Option<Vec<u8>>, ChangeError<E>> {
+    /// Runs one transaction; `None` when nothing was done.
+    fn transact<E>(&mut self, edit: Edit<'_, E>) -> Result<Option<Made>, ChangeError<E>> {
         let doc = edit.doc;
         if !documents::may_write(&doc, self.space.place) {
             return Err(EngineError::from(Misuse::NotYours(doc)).into());
@@ -188,18 +197,26 @@ impl<S: Store> Replica<S> {
             .get_last_local_change()
             .ok_or(EngineError::Bug("a committed change is not there"))?;
         let raw = change.raw_bytes().to_vec();
-        loaded.seqs.insert(actor.to_vec(), change.seq());
+        let ops = change.len() as u64;
+        let reach = Reach {
+            seq: change.seq(),
+            max_op: change.max_op(),
+        };
+        loaded.latest.insert(actor.to_vec(), reach);
+        loaded.ops += ops;
+        loaded.unstored = true;
+        let too_many_ops = loaded.ops > documents::MAX_DOCUMENT_OPS;
         let bytes = row.map_or(0, |row| row.bytes);
         if raw.len() > limits::CHANGES_PLAINTEXT - 4096 || prescan::prescan(&raw).is_err() {
             return Err(EngineError::from(Misuse::TooLarge).into());
         }
-        if bytes + raw.len() as u64 > documents::MAX_DOCUMENT_BYTES {
+        if too_many_ops || bytes + raw.len() as u64 > documents::MAX_DOCUMENT_BYTES {
             return Err(EngineError::from(Misuse::LimitReached).into());
         }
         if row.is_none() {
             self.cache.insert(doc, fresh);
         }
-        Ok(Some(raw))
+        Ok(Some((raw, ops)))
     }
 
     /// Seals one CHANGES envelope, with a new epoch before it if there is none to write
@@ -269,11 +286,12 @@ impl<S: Store> Replica<S> {
             .directory
             .row(doc)
             .ok_or(EngineError::Bug("a document without a row"))?;
-        let loaded = self
+        let mut loaded = self
             .cache
             .take(doc)
             .ok_or(EngineError::Bug("a document is not loaded"))?;
         store_chunk(&mut row, &loaded, chunk, &mut self.pending.batch);
+        loaded.unstored = false;
         self.cache.insert(*doc, loaded);
         self.directory.update(*doc, |slot| *slot = row);
         Ok(())

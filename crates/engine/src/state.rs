@@ -189,3 +189,74 @@ pub(crate) fn decode_keys(
     reader.finish().map_err(damaged)?;
     Ok((secrets, epochs))
 }
+
+#[cfg(test)]
+mod tests {
+    use ajar_protocol::{EnvelopeId, Position};
+
+    use super::*;
+
+    fn meta() -> Meta {
+        Meta {
+            links: vec![3, 1],
+            pages: 7,
+            epochs: vec![(DeviceId([1; 32]), 1), (DeviceId([2; 32]), 9)],
+            permits: BTreeMap::from([([4; 32], [5; 64])]),
+            forked: BTreeMap::from([(DeviceId([6; 32]), 8)]),
+            quarantined: vec![(DeviceId([7; 32]), 2)],
+            stale: true,
+            evidence: 3,
+        }
+    }
+
+    fn progress() -> Progress {
+        let position = Position {
+            counter: 4,
+            id: EnvelopeId([3; 32]),
+        };
+        Progress {
+            frontier: [(DeviceId([1; 32]), position)].into_iter().collect(),
+            acked: [(DeviceId([2; 32]), position)].into_iter().collect(),
+            delivered: 3,
+            confirmed: 2,
+            heard: BTreeMap::from([(DeviceId([9; 32]), (u64::MAX, -5))]),
+        }
+    }
+
+    #[test]
+    fn state_is_the_same_after_a_restart() {
+        assert_eq!(Meta::decode(&meta().encode()), Ok(meta()));
+        assert_eq!(Progress::decode(&progress().encode()), Ok(progress()));
+    }
+
+    #[test]
+    fn cut_or_longer_state_is_an_error_and_no_panic() {
+        let (meta, progress) = (meta().encode(), progress().encode());
+        for cut in 0..meta.len() {
+            assert!(Meta::decode(&meta[..cut]).is_err(), "cut at {cut}");
+        }
+        for cut in 0..progress.len() {
+            assert!(Progress::decode(&progress[..cut]).is_err(), "cut at {cut}");
+        }
+        assert!(Meta::decode(&[meta, vec![0]].concat()).is_err());
+        assert!(Progress::decode(&[progress, vec![0]].concat()).is_err());
+        // A count that promises more than there is.
+        let mut many = Meta::default().encode();
+        let end = many.len();
+        many[end - 4..].fill(0xff);
+        assert!(Meta::decode(&many).is_err());
+    }
+
+    #[test]
+    fn a_key_ring_opens_as_it_was_and_not_when_cut() {
+        let secrets = DeviceSecrets::from_bytes(&Secret::new([7; 96]));
+        let epochs = vec![(EpochId([1; 32]), EpochKey::new(Secret::new([2; 32])))];
+        let ring = encode_keys(&secrets, &epochs);
+        let (again, keys) = decode_keys(&ring).unwrap();
+        assert_eq!(again.id(), secrets.id());
+        assert_eq!(keys, epochs);
+        for cut in 0..ring.len() {
+            assert!(decode_keys(&ring[..cut]).is_err(), "cut at {cut}");
+        }
+    }
+}

@@ -277,3 +277,55 @@ impl Store for MemoryStore {
         Ok(self.inner().marker)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_names_have_the_same_bytes() {
+        let (device, party, doc) = (DeviceId([1; 32]), PartyId([1; 32]), DocId([1; 16]));
+        let keys = [
+            Key::Genesis,
+            Key::Meta,
+            Key::Frontier,
+            Key::Notices,
+            Key::Link(party, 1),
+            Key::Link(party, 256),
+            Key::Envelope(device, 1),
+            Key::DocPage(1),
+            Key::DocBase(doc, 1),
+            Key::DocChunk(doc, 1, 2),
+            Key::DocChunk(doc, 2, 1),
+            Key::Evidence(1),
+            Key::Local(String::new()),
+            Key::Local("drafts".to_owned()),
+        ];
+        let mut names: Vec<Vec<u8>> = keys.iter().map(Key::to_bytes).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), keys.len());
+    }
+
+    #[test]
+    fn a_batch_is_there_as_a_whole_or_not_at_all() {
+        let mut store = MemoryStore::default();
+        let mut batch = Batch::default();
+        batch.put(Key::Meta, vec![1]);
+        batch.put(Key::Genesis, vec![2, 3]);
+        assert_eq!(batch.bytes(), 3);
+        store.fail_next_commit(StoreError::DiskFull);
+        assert_eq!(store.commit(batch.clone()), Err(StoreError::DiskFull));
+        assert_eq!(store.load(&Key::Meta), Ok(None));
+        store.commit(batch).unwrap();
+        let copy = store.copied();
+        let mut batch = Batch::default();
+        batch.delete(Key::Meta);
+        assert_eq!(batch.pending(&Key::Meta), Some(None));
+        assert_eq!(batch.pending(&Key::Genesis), None);
+        store.commit(batch).unwrap();
+        assert_eq!(store.load(&Key::Meta), Ok(None));
+        assert_eq!(copy.clone().load(&Key::Meta), Ok(Some(vec![1])));
+        assert_eq!((store.commits(), copy.commits()), (2, 1));
+    }
+}

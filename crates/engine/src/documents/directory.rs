@@ -96,3 +96,46 @@ impl Directory {
         reader.finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn doc(n: u8) -> DocId {
+        DocId([n; 16])
+    }
+
+    #[test]
+    fn a_new_document_rewrites_one_page_and_all_are_found_again() {
+        let mut directory = Directory::default();
+        for n in 0..100 {
+            directory.update(doc(n), |row| row.bytes = n.into());
+        }
+        let mut batch = Batch::default();
+        directory.save(&mut batch);
+        let pages: Vec<Vec<u8>> = batch.into_writes().filter_map(|(_, page)| page).collect();
+        assert_eq!(pages.len(), directory.pages());
+        let mut again = Directory::default();
+        for page in &pages {
+            again.load_page(page).unwrap();
+        }
+        assert_eq!(again.rows(), directory.rows());
+        assert_eq!(again.row(&doc(99)).unwrap().bytes, 99);
+        again.update(doc(100), |row| row.chunks = 1);
+        let mut batch = Batch::default();
+        again.save(&mut batch);
+        assert_eq!(batch.into_writes().count(), 1);
+    }
+
+    #[test]
+    fn a_cut_page_is_an_error() {
+        let mut directory = Directory::default();
+        directory.update(doc(1), |_| ());
+        let mut batch = Batch::default();
+        directory.save(&mut batch);
+        let page = batch.into_writes().find_map(|(_, page)| page).unwrap();
+        for cut in 1..page.len() {
+            assert!(Directory::default().load_page(&page[..cut]).is_err());
+        }
+    }
+}

@@ -1,14 +1,14 @@
 //! Intake of changes from other devices: every rule of §2.6, before and after Automerge.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ajar_protocol::changes::DocChanges;
 use ajar_protocol::{DeviceId, SpaceId, id};
-use automerge::legacy::{ObjectId, OpType};
-use automerge::{Change, ChangeHash, ReadDoc};
+use automerge::{Automerge, Change, ChangeHash};
 
-use super::{Loaded, MAX_NESTING, may_write, prescan};
+use super::operations::{History, Reach};
+use super::{Loaded, MAX_DOCUMENT_OPS, may_write, prescan};
 
 /// What became of the changes of one document.
 pub(crate) enum Intake {
@@ -21,20 +21,23 @@ pub(crate) enum Intake {
 }
 
 /// Checks the changes of one document against everything that can be known before they are
-/// applied. Pure: `loaded` is not touched.
+/// applied. Pure: `loaded` is not touched. `room` is what is left of the operations that one
+/// envelope may hold.
 pub(crate) fn check_changes(
     space: &SpaceId,
     device: &DeviceId,
     place: usize,
     item: &DocChanges,
     loaded: &Loaded,
+    room: &mut u64,
 ) -> Intake {
     if !may_write(&item.doc, place) {
         return Intake::Refused;
     }
     let actor = id::actor(space, device, &item.doc, item.incarnation);
-    let mut seq = loaded.seqs.get(actor.as_slice()).copied().unwrap_or(0);
-    let mut fresh: Vec<ChangeHash> = Vec::new();
+    let mut seq = loaded.last_seq(&actor);
+    let mut ops = loaded.ops;
+    let mut history = History::new(loaded);
     let mut changes = Vec::with_capacity(item.changes.len());
     for bytes in &item.changes {
         if prescan::prescan(bytes).is_err() {
@@ -44,100 +47,70 @@ pub(crate) fn check_changes(
         else {
             return Intake::Refused;
         };
+        let count = change.len() as u64;
+        let Some(left) = room.checked_sub(count) else {
+            return Intake::Refused;
+        };
+        *room = left;
+        ops += count;
         // Automerge does not compare the checksum of a chunk with its hash.
         let checksum = bytes.get(4..8);
-        let hash = change.hash();
         seq += 1;
-        if checksum != hash.0.get(..4)
+        if checksum != change.hash().0.get(..4)
             || change.actor_id().to_bytes() != actor
             || change.seq() != seq
-            || change.len() as u64 > prescan::MAX_ROWS
+            || count > prescan::MAX_ROWS
+            || ops > MAX_DOCUMENT_OPS
             || change.timestamp() != 0
             || change.message().is_some()
+            || !change.extra_bytes().is_empty()
         {
             return Intake::Refused;
         }
-        let known = |dep: &ChangeHash| {
-            fresh.contains(dep) || loaded.doc.get_change_meta_by_hash(dep).is_some()
-        };
-        if !change.deps().iter().all(known) {
+        if !history.knows(&change) {
             return Intake::Early;
         }
-        fresh.push(hash);
+        let accepted = catch_unwind(AssertUnwindSafe(|| history.accept(&change)));
+        if !matches!(accepted, Ok(true)) {
+            return Intake::Refused;
+        }
         changes.push(change);
     }
-    match catch_unwind(AssertUnwindSafe(|| shallow(&changes, loaded))) {
-        Ok(true) => Intake::Ready(changes),
-        _ => Intake::Refused,
-    }
+    Intake::Ready(changes)
 }
 
-/// Whether no object made by these changes lies deeper than [`MAX_NESTING`]. Deep nesting
-/// overflows the stack of whoever walks the document.
-fn shallow(changes: &[Change], loaded: &Loaded) -> bool {
-    let mut depths: HashMap<String, usize> = HashMap::new();
-    for change in changes {
-        let makes_objects = |op: &automerge::legacy::Op| matches!(op.action, OpType::Make(_));
-        let expanded = change.decode();
-        for (offset, op) in expanded.operations.iter().enumerate() {
-            if !makes_objects(op) {
-                continue;
-            }
-            let parent = match &op.obj {
-                ObjectId::Root => 0,
-                ObjectId::Id(id) => {
-                    let name = id.to_string();
-                    match depths.get(&name) {
-                        Some(depth) => *depth,
-                        None => match stored_depth(&name, loaded) {
-                            Some(depth) => depth,
-                            None => return false,
-                        },
-                    }
-                }
-            };
-            if parent + 1 > MAX_NESTING {
-                return false;
-            }
-            let id = format!(
-                "{}@{}",
-                change.start_op().get() + offset as u64,
-                change.actor_id()
-            );
-            depths.insert(id, parent + 1);
-        }
-    }
-    true
-}
-
-fn stored_depth(name: &str, loaded: &Loaded) -> Option<usize> {
-    let object = loaded.doc.import_obj(name).ok()?;
-    loaded.doc.parents(object).ok().map(Iterator::count)
+/// Whether a document gives back exactly the changes that were applied to it. Automerge keeps
+/// operations, not bytes: a change that it queued, understood in part, or would write in
+/// another way is lost, and the document cannot be saved and loaded any more.
+fn gives_back(doc: &Automerge, before: &[ChangeHash], applied: &BTreeSet<ChangeHash>) -> bool {
+    let returned: BTreeSet<ChangeHash> = doc.get_changes(before).iter().map(Change::hash).collect();
+    returned == *applied
 }
 
 /// Applies checked changes. `false` when Automerge refused or panicked: the document in
 /// memory must then be dropped.
 pub(crate) fn apply(loaded: &mut Loaded, changes: Vec<Change>) -> bool {
-    let last: Vec<(Vec<u8>, u64)> = changes
+    let latest: Vec<(Vec<u8>, Reach)> = changes
         .iter()
-        .map(|c| (c.actor_id().to_bytes().to_vec(), c.seq()))
+        .map(|change| {
+            let reach = Reach {
+                seq: change.seq(),
+                max_op: change.max_op(),
+            };
+            (change.actor_id().to_bytes().to_vec(), reach)
+        })
         .collect();
-    let heads: Vec<ChangeHash> = changes.iter().map(Change::hash).collect();
+    let ops: u64 = changes.iter().map(|change| change.len() as u64).sum();
+    let hashes: BTreeSet<ChangeHash> = changes.iter().map(Change::hash).collect();
     let applied = catch_unwind(AssertUnwindSafe(|| {
-        loaded.doc.apply_changes(changes).is_ok()
+        let before = loaded.doc.get_heads();
+        loaded.doc.apply_changes(changes).is_ok() && gives_back(&loaded.doc, &before, &hashes)
     }));
     if !matches!(applied, Ok(true)) {
         return false;
     }
-    // A change that Automerge queued instead of applying would be lost.
-    if !heads
-        .iter()
-        .all(|hash| loaded.doc.get_change_meta_by_hash(hash).is_some())
-    {
-        return false;
-    }
-    for (actor, seq) in last {
-        loaded.seqs.insert(actor, seq);
-    }
+    loaded.latest.extend(latest);
+    loaded.ops += ops;
+    loaded.unstored = true;
     true
 }

@@ -1,6 +1,6 @@
 //! Documents in memory: loaded when needed, dropped when unused or when in doubt.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ajar_protocol::DocId;
@@ -8,6 +8,7 @@ use ajar_protocol::codec::{Reader, Writer};
 use automerge::{Automerge, Change};
 
 use super::DocMeta;
+use super::operations::Past;
 use crate::error::EngineError;
 use crate::store::{Batch, Key, Store};
 
@@ -18,8 +19,12 @@ const COMPACT_AT: u32 = 32;
 
 pub(crate) struct Loaded {
     pub(crate) doc: Automerge,
-    /// Last sequence number of each actor.
-    pub(crate) seqs: BTreeMap<Vec<u8>, u64>,
+    /// How far each actor has come.
+    pub(crate) latest: Past,
+    /// Operations of all changes.
+    pub(crate) ops: u64,
+    /// It holds changes that no batch holds yet, so it must stay in memory.
+    pub(crate) unstored: bool,
     used: u64,
 }
 
@@ -27,18 +32,34 @@ impl Loaded {
     pub(crate) fn empty() -> Self {
         Self {
             doc: Automerge::new(),
-            seqs: BTreeMap::new(),
+            latest: Past::new(),
+            ops: 0,
+            unstored: false,
             used: 0,
         }
     }
 
     fn from_doc(doc: Automerge) -> Self {
-        let mut seqs: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
+        let mut latest = Past::new();
+        let mut ops: u64 = 0;
         for change in doc.get_changes_meta(&[]) {
-            let last = seqs.entry(change.actor.to_bytes().to_vec()).or_default();
-            *last = (*last).max(change.seq);
+            let last = latest.entry(change.actor.to_bytes().to_vec()).or_default();
+            last.seq = last.seq.max(change.seq);
+            last.max_op = last.max_op.max(change.max_op);
+            ops += (change.max_op + 1).saturating_sub(change.start_op);
         }
-        Self { doc, seqs, used: 0 }
+        Self {
+            doc,
+            latest,
+            ops,
+            unstored: false,
+            used: 0,
+        }
+    }
+
+    /// Number of an actor's last change, 0 when it has made none.
+    pub(crate) fn last_seq(&self, actor: &[u8]) -> u64 {
+        self.latest.get(actor).map_or(0, |reach| reach.seq)
     }
 }
 
@@ -94,6 +115,7 @@ impl Cache {
             && let Some(oldest) = self
                 .loaded
                 .iter()
+                .filter(|(_, loaded)| !loaded.unstored)
                 .min_by_key(|(_, loaded)| loaded.used)
                 .map(|(doc, _)| *doc)
         {
@@ -155,11 +177,15 @@ fn read(meta: &DocMeta, store: &mut dyn Store, pending: &Batch) -> Result<Loaded
 /// Adds one chunk to the stored form of a document, compacting it when there are many.
 pub(crate) fn store_chunk(meta: &mut DocMeta, loaded: &Loaded, chunk: Vec<u8>, batch: &mut Batch) {
     meta.bytes = meta.bytes.saturating_add(chunk.len() as u64);
-    if meta.chunks + 1 < COMPACT_AT {
+    let base = (meta.chunks + 1)
+        .is_multiple_of(COMPACT_AT)
+        .then(|| compact(&loaded.doc))
+        .flatten();
+    let Some(base) = base else {
         batch.put(Key::DocChunk(meta.doc, meta.generation, meta.chunks), chunk);
         meta.chunks += 1;
         return;
-    }
+    };
     for number in 0..meta.chunks {
         batch.delete(Key::DocChunk(meta.doc, meta.generation, number));
     }
@@ -168,8 +194,16 @@ pub(crate) fn store_chunk(meta: &mut DocMeta, loaded: &Loaded, chunk: Vec<u8>, b
     }
     meta.generation += 1;
     meta.chunks = 0;
-    batch.put(
-        Key::DocBase(meta.doc, meta.generation),
-        loaded.doc.save_nocompress(),
-    );
+    batch.put(Key::DocBase(meta.doc, meta.generation), base);
+}
+
+/// The compact form of a document, if it loads again. Otherwise its changes are kept as they
+/// came: a member's odd operations must not cost the words of others.
+fn compact(doc: &Automerge) -> Option<Vec<u8>> {
+    let attempt = catch_unwind(AssertUnwindSafe(|| {
+        let saved = doc.save_nocompress();
+        let again = Automerge::load(&saved).ok()?;
+        (again.get_heads() == doc.get_heads()).then_some(saved)
+    }));
+    attempt.ok().flatten()
 }

@@ -7,6 +7,7 @@
 mod directory;
 mod intake;
 mod loaded;
+mod operations;
 pub mod prescan;
 
 use ajar_crypto::{Entropy, EntropyFailed};
@@ -15,11 +16,18 @@ use ajar_protocol::DocId;
 pub(crate) use directory::{Directory, DocMeta};
 pub(crate) use intake::{Intake, apply, check_changes};
 pub(crate) use loaded::{Cache, Loaded, encode_chunk, store_chunk};
+pub(crate) use operations::Reach;
 
 /// Documents of one space; a hundred thousand is thirty a day for nine years.
 pub const MAX_DOCUMENTS: usize = 100_000;
 /// Bytes of changes that one document may hold (32 MiB).
 pub const MAX_DOCUMENT_BYTES: u64 = 32 << 20;
+/// Operations of all changes that one document may hold: a longer history takes seconds to
+/// load.
+pub const MAX_DOCUMENT_OPS: u64 = 5_000_000;
+/// Operations of all changes in one envelope: applying them takes about a second at worst.
+/// One change of [`prescan::MAX_ROWS`] always fits.
+pub const MAX_ENVELOPE_OPS: u64 = 100_000;
 /// Depth of maps and lists in a document.
 pub const MAX_NESTING: usize = 16;
 

@@ -1,0 +1,33 @@
+//! Stories of replicas: Ana and Ben write, a relay misbehaves, a member turns hostile, disks
+//! fail, and processes die.
+
+#[cfg(test)]
+mod content;
+#[cfg(test)]
+mod copies;
+#[cfg(test)]
+mod craft;
+#[cfg(test)]
+mod crashes;
+#[cfg(test)]
+mod epochs;
+#[cfg(test)]
+mod everyday;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod hostile_content;
+#[cfg(test)]
+mod mutations;
+#[cfg(test)]
+mod relay_faults;
+#[cfg(test)]
+mod rogue;
+#[cfg(test)]
+mod store_failures;
+#[cfg(test)]
+mod toy_relay;
+#[cfg(test)]
+mod withheld;
+#[cfg(test)]
+mod world;

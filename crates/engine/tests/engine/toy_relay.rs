@@ -1,0 +1,161 @@
+//! An honest relay in memory: what a relay must do with each message, and nothing more.
+
+use std::collections::BTreeMap;
+
+use ajar_protocol::client_msg::{ChainPosition, ClientMsg};
+use ajar_protocol::relay_msg::{EnvelopeName, Refusal, RelayMsg};
+use ajar_protocol::{DeviceId, Envelope, Frontier, Link, PartyChain, Position};
+
+/// What one relay stores of one space.
+#[derive(Clone, Default)]
+pub(crate) struct ToyRelay {
+    /// In the order of the genesis.
+    pub(crate) chains: Vec<PartyChain>,
+    /// In the order of arrival.
+    pub(crate) log: Vec<Vec<u8>>,
+    pub(crate) held: BTreeMap<(DeviceId, u64), Envelope>,
+    pub(crate) frontier: Frontier,
+    /// Envelopes that arrived once more.
+    pub(crate) repeated: usize,
+}
+
+/// What the relay says, and to whom.
+#[derive(Default)]
+pub(crate) struct Answer {
+    pub(crate) to_sender: Vec<RelayMsg>,
+    pub(crate) to_others: Vec<RelayMsg>,
+}
+
+impl ToyRelay {
+    pub(crate) fn welcome(&self) -> RelayMsg {
+        let position = |chain: &PartyChain| ChainPosition {
+            party: chain.id(),
+            next: chain.next_seq(),
+        };
+        RelayMsg::Welcome {
+            permit: [0; 64],
+            chains: self.chains.iter().map(position).collect(),
+            frontier: self.frontier.clone(),
+        }
+    }
+
+    pub(crate) fn handle(&mut self, message: ClientMsg) -> Answer {
+        match message {
+            ClientMsg::Subscribe { chains, frontier } => self.subscribe(&chains, &frontier),
+            ClientMsg::Append(bytes) => self.append(&bytes),
+            ClientMsg::AppendLink(bytes) => self.append_link(&bytes),
+            other => panic!("the replica said {other:?} to a relay that knows it"),
+        }
+    }
+
+    fn subscribe(&self, chains: &[ChainPosition], frontier: &Frontier) -> Answer {
+        let mut answer = Answer::default();
+        for chain in &self.chains {
+            let next = chains.iter().find(|c| c.party == chain.id()).unwrap().next;
+            let missing = chain.links().iter().filter(|link| link.seq >= next);
+            let links = missing.map(|link| RelayMsg::Link(link.as_bytes().to_vec()));
+            answer.to_sender.extend(links);
+        }
+        for bytes in &self.log {
+            let header = *Envelope::parse(bytes).unwrap().header();
+            if header.counter > frontier.counter(&header.device) {
+                answer.to_sender.push(RelayMsg::Envelope(bytes.clone()));
+            }
+        }
+        answer.to_sender.push(RelayMsg::CaughtUp);
+        answer
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Answer {
+        let envelope = Envelope::parse(bytes).unwrap();
+        let header = *envelope.header();
+        let name = EnvelopeName {
+            device: header.device,
+            counter: header.counter,
+            id: envelope.id(),
+        };
+        let author = self.chains.iter().find_map(|c| c.device(&header.device));
+        let key = author.expect("the author is in a chain").keys.sign;
+        envelope.clone().verify(&key).unwrap();
+        let mut answer = Answer::default();
+        let refuse = |reason| vec![RelayMsg::NotStored(name, reason)];
+        let last = self.frontier.of(&header.device);
+        if let Some(known) = self.held.get(&(header.device, header.counter)) {
+            answer.to_sender = if known.id() == envelope.id() {
+                self.repeated += 1;
+                vec![RelayMsg::Stored(name)]
+            } else {
+                refuse(Refusal::Conflict)
+            };
+            return answer;
+        }
+        if header.counter != last.map_or(0, |l| l.counter) + 1 {
+            answer.to_sender = refuse(Refusal::Gap);
+            return answer;
+        }
+        if last.is_some_and(|l| l.id != header.prev) {
+            answer.to_sender = refuse(Refusal::Conflict);
+            return answer;
+        }
+        let position = Position {
+            counter: header.counter,
+            id: envelope.id(),
+        };
+        self.frontier.set(header.device, position);
+        self.held.insert((header.device, header.counter), envelope);
+        self.log.push(bytes.to_vec());
+        answer.to_sender.push(RelayMsg::Stored(name));
+        answer.to_others.push(RelayMsg::Envelope(bytes.to_vec()));
+        answer
+    }
+
+    fn append_link(&mut self, bytes: &[u8]) -> Answer {
+        let link = Link::parse(bytes).unwrap();
+        let (party, seq) = (link.party, link.seq);
+        let mut answer = Answer::default();
+        // The first link of a chain has no party in its header.
+        let hash = link.hash();
+        let chain = self
+            .chains
+            .iter_mut()
+            .find(|c| c.id() == party || c.head_at(0) == Some(hash))
+            .unwrap();
+        let known = chain.next_seq() > seq;
+        chain.append(link).unwrap();
+        answer.to_sender.push(RelayMsg::LinkStored { party, seq });
+        if !known {
+            answer.to_others.push(RelayMsg::Link(bytes.to_vec()));
+        }
+        answer
+    }
+
+    /// Loses everything but the founding links.
+    pub(crate) fn wipe(&mut self) {
+        let founding = |chain: &PartyChain| PartyChain::start(chain.links()[0].clone()).unwrap();
+        *self = Self {
+            chains: self.chains.iter().map(founding).collect(),
+            ..Self::default()
+        };
+    }
+
+    /// Goes back to the first `n` envelopes.
+    pub(crate) fn roll_back(&mut self, n: usize) {
+        let log = std::mem::take(&mut self.log);
+        let chains = self.chains.clone();
+        *self = Self {
+            chains,
+            ..Self::default()
+        };
+        for bytes in log.into_iter().take(n) {
+            self.append(&bytes);
+        }
+    }
+
+    /// Envelopes of one device, by counter.
+    pub(crate) fn of(&self, device: &DeviceId) -> Vec<Vec<u8>> {
+        self.held
+            .range((*device, 0)..=(*device, u64::MAX))
+            .map(|(_, envelope)| envelope.as_bytes().to_vec())
+            .collect()
+    }
+}

@@ -1,0 +1,382 @@
+//! Ana and Ben, their devices, the relay between them, and a clock that moves when told.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use ajar_crypto::{DeviceSecrets, RecoveryPhrase};
+use ajar_engine::outbox::ChangeError;
+use ajar_engine::pairing::{self, Agreed, OwnHalf};
+use ajar_engine::replica::NewSpace;
+use ajar_engine::store::{Key, MemoryStore, Store};
+use ajar_engine::{Event, NoticeKind, Now, Outputs, Ownership, Replica};
+use ajar_protocol::client_msg::ClientMsg;
+use ajar_protocol::link::{Link, LinkBody, NewDevice, proof_hash};
+use ajar_protocol::relay_msg::RelayMsg;
+use ajar_protocol::{DocId, PartyChain, SpaceGenesis};
+use automerge::transaction::{Transactable, Transaction};
+use automerge::{AutomergeError, ChangeHash, ROOT, ReadDoc};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+use crate::toy_relay::{Answer, ToyRelay};
+
+pub(crate) const ANA: usize = 0;
+pub(crate) const BEN: usize = 1;
+/// A second device of Ana's.
+pub(crate) const LAPTOP: usize = 2;
+pub(crate) const RELAY: [u8; 32] = [7; 32];
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+
+pub(crate) type Home = Replica<MemoryStore>;
+/// What the network does to a message on its way to a device.
+pub(crate) type Fault = Box<dyn FnMut(usize, RelayMsg) -> Vec<RelayMsg>>;
+
+pub(crate) struct Device {
+    pub(crate) home: Home,
+    pub(crate) store: MemoryStore,
+    pub(crate) rng: ChaCha20Rng,
+    pub(crate) inbox: VecDeque<RelayMsg>,
+    pub(crate) online: bool,
+    pub(crate) events: Vec<Event>,
+}
+
+pub(crate) struct World {
+    pub(crate) now: Now,
+    pub(crate) relay: ToyRelay,
+    pub(crate) devices: Vec<Device>,
+    pub(crate) fault: Option<Fault>,
+}
+
+pub(crate) fn rng(seed: u64) -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(seed)
+}
+
+pub(crate) fn start() -> Now {
+    Now {
+        wall_ms: 1_767_225_600_000,
+        elapsed: Duration::ZERO,
+    }
+}
+
+/// Both sides of a pairing, up to the signed genesis.
+pub(crate) fn agree(seed: u64) -> (NewSpace, NewSpace) {
+    let now = start();
+    let half = |name: u64| {
+        let mut rng = rng(seed * 1000 + name);
+        let words = RecoveryPhrase::generate(&mut rng).unwrap();
+        let slot = words.slot_keys(1).unwrap().public();
+        OwnHalf::new(now, &mut rng, &slot).unwrap()
+    };
+    let (ana, ben) = (half(1), half(2));
+    let (offer_a, offer_b) = (ana.offer("Ana", None), ben.offer("Ben", None));
+    let (ana, signature_a) = ana.meet(&offer_b).unwrap();
+    let (ben, signature_b) = ben.meet(&offer_a).unwrap();
+    assert_eq!((ana.partner_name(), ben.partner_name()), ("Ben", "Ana"));
+    let ana: Agreed = ana.sign(&signature_b).unwrap();
+    let ben: Agreed = ben.sign(&signature_a).unwrap();
+    assert_eq!(ana.words(), ben.words());
+    (
+        ana.confirmed(&pairing::verdict(true)).unwrap(),
+        ben.confirmed(&pairing::verdict(true)).unwrap(),
+    )
+}
+
+impl Device {
+    pub(crate) fn create(space: NewSpace, seed: u64) -> Self {
+        let store = MemoryStore::default();
+        let home = Replica::create(store.clone(), space).unwrap();
+        Self::with(home, store, seed)
+    }
+
+    pub(crate) fn with(home: Home, store: MemoryStore, seed: u64) -> Self {
+        Self {
+            home,
+            store,
+            rng: rng(seed),
+            inbox: VecDeque::new(),
+            online: false,
+            events: Vec::new(),
+        }
+    }
+}
+
+impl World {
+    /// Ana and Ben have paired; neither has an epoch.
+    pub(crate) fn without_epoch(seed: u64) -> Self {
+        let (ana, ben) = agree(seed);
+        let relay = ToyRelay {
+            chains: ana.chains.clone(),
+            ..ToyRelay::default()
+        };
+        Self {
+            now: start(),
+            relay,
+            devices: vec![
+                Device::create(ana, seed * 1000 + 11),
+                Device::create(ben, seed * 1000 + 12),
+            ],
+            fault: None,
+        }
+    }
+
+    /// Ana and Ben have paired and both hold the first epoch, which Ana made.
+    pub(crate) fn founded(seed: u64) -> Self {
+        let mut world = Self::without_epoch(seed);
+        let ana = &mut world.devices[ANA];
+        let first = pairing::first_epoch(&mut ana.home, &mut ana.rng).unwrap();
+        pairing::take_first_epoch(&mut world.devices[BEN].home, world.now, &first).unwrap();
+        world
+    }
+
+    /// As [`Self::founded`], both connected.
+    pub(crate) fn online(seed: u64) -> Self {
+        let mut world = Self::founded(seed);
+        world.connect(ANA);
+        world.connect(BEN);
+        world.run();
+        world
+    }
+
+    /// As [`Self::online`], and Ana's laptop is linked and has everything.
+    pub(crate) fn with_laptop(seed: u64) -> Self {
+        let mut world = Self::online(seed);
+        let phone = world.secrets(ANA);
+        let place = world.place(ANA);
+        let chain = world.relay.chains[place].clone();
+        let secrets = DeviceSecrets::generate(&mut rng(seed * 1000 + 13)).unwrap();
+        let position = chain.next_place(start().wall_ms.unsigned_abs());
+        let hash = proof_hash(
+            &position.party,
+            position.seq,
+            &position.prev,
+            &secrets.public(),
+        );
+        let device = NewDevice {
+            keys: secrets.public(),
+            sealed_label: Vec::new(),
+            proof: secrets.sign_proof(&hash),
+        };
+        let body = LinkBody::DeviceAdd(device);
+        let link = Link::sign(position, body, phone.id().0, phone.signing_key());
+        for device in &mut world.devices {
+            let link = RelayMsg::Link(link.as_bytes().to_vec());
+            device.home.receive(world.now, vec![link]).unwrap();
+        }
+        world.relay.chains[place].append(link).unwrap();
+        let genesis = world.devices[ANA].store.load(&Key::Genesis).unwrap();
+        let space = NewSpace {
+            genesis: SpaceGenesis::parse(&genesis.unwrap()).unwrap(),
+            chains: world.relay.chains.clone(),
+            secrets,
+        };
+        world.devices.push(Device::create(space, seed * 1000 + 14));
+        world.connect(LAPTOP);
+        world.run();
+        // The phone's next words bring the epoch that the laptop can read.
+        let doc = world.new_doc(ANA, Ownership::Common);
+        world.put(ANA, doc, "linked", "laptop");
+        world.run();
+        assert_eq!(
+            world.value(LAPTOP, doc, "linked").as_deref(),
+            Some("laptop")
+        );
+        world
+    }
+
+    /// Place in the genesis of the party of a device.
+    pub(crate) fn place(&self, who: usize) -> usize {
+        let party = self.devices[who].home.own_party();
+        let of = |chain: &PartyChain| chain.id() == party;
+        self.relay.chains.iter().position(of).unwrap()
+    }
+
+    /// Secret keys of a device, as its key file holds them.
+    pub(crate) fn secrets(&mut self, who: usize) -> DeviceSecrets {
+        let ring = self.devices[who].store.load_keys().unwrap().unwrap();
+        DeviceSecrets::from_bytes(&ajar_crypto::Secret::from_slice(&ring[1..97]).unwrap())
+    }
+
+    pub(crate) fn connect(&mut self, who: usize) {
+        let device = &mut self.devices[who];
+        let subscribe = device.home.connected(RELAY);
+        device.online = true;
+        device.inbox.clear();
+        let welcome = self.relay.welcome();
+        self.deliver(who, vec![welcome]);
+        self.say(who, vec![subscribe]);
+    }
+
+    pub(crate) fn disconnect(&mut self, who: usize) {
+        let device = &mut self.devices[who];
+        device.home.disconnected();
+        device.online = false;
+        device.inbox.clear();
+    }
+
+    /// Drops the replica and opens it again from its store, as a new process would.
+    pub(crate) fn restart(&mut self, who: usize) {
+        let device = &mut self.devices[who];
+        device.home = Replica::open(device.store.clone()).unwrap();
+        device.online = false;
+        device.inbox.clear();
+    }
+
+    pub(crate) fn reconnect(&mut self, who: usize) {
+        self.disconnect(who);
+        self.connect(who);
+        self.run();
+    }
+
+    /// The relay takes messages of a device.
+    pub(crate) fn say(&mut self, who: usize, messages: Vec<ClientMsg>) {
+        for message in messages {
+            let Answer {
+                to_sender,
+                to_others,
+            } = self.relay.handle(message);
+            self.deliver(who, to_sender);
+            for other in 0..self.devices.len() {
+                if other != who && self.devices[other].online {
+                    self.deliver(other, to_others.clone());
+                }
+            }
+        }
+    }
+
+    fn deliver(&mut self, who: usize, messages: Vec<RelayMsg>) {
+        for message in messages {
+            let arriving = match &mut self.fault {
+                Some(fault) => fault(who, message),
+                None => vec![message],
+            };
+            self.devices[who].inbox.extend(arriving);
+        }
+    }
+
+    /// Puts an envelope into the relay as if its author had sent it.
+    pub(crate) fn inject(&mut self, bytes: Vec<u8>) {
+        let answer = self.relay.handle(ClientMsg::Append(bytes));
+        assert!(
+            matches!(answer.to_sender[..], [RelayMsg::Stored(_)]),
+            "the relay did not take it: {:?}",
+            answer.to_sender
+        );
+        for who in 0..self.devices.len() {
+            if self.devices[who].online {
+                self.deliver(who, answer.to_others.clone());
+            }
+        }
+    }
+
+    /// One device takes up to `n` waiting messages.
+    pub(crate) fn step(&mut self, who: usize, n: usize) {
+        let device = &mut self.devices[who];
+        let n = n.min(device.inbox.len());
+        let messages: Vec<RelayMsg> = device.inbox.drain(..n).collect();
+        let outputs = device.home.receive(self.now, messages).unwrap();
+        self.take(who, outputs);
+    }
+
+    fn take(&mut self, who: usize, outputs: Outputs) {
+        self.devices[who].events.extend(outputs.events);
+        if self.devices[who].online {
+            self.say(who, outputs.send);
+        } else {
+            assert!(outputs.send.is_empty(), "sent without a connection");
+        }
+    }
+
+    /// Everything that is under way arrives.
+    pub(crate) fn run(&mut self) {
+        for _ in 0..10_000 {
+            let Some(who) =
+                (0..self.devices.len()).find(|who| !self.devices[*who].inbox.is_empty())
+            else {
+                return;
+            };
+            self.step(who, 64);
+        }
+        panic!("the devices and the relay never come to rest");
+    }
+
+    pub(crate) fn pass(&mut self, time: Duration) {
+        self.now.elapsed += time;
+        self.now.wall_ms += i64::try_from(time.as_millis()).unwrap();
+        for who in 0..self.devices.len() {
+            let outputs = self.devices[who].home.tick(self.now).unwrap();
+            self.take(who, outputs);
+        }
+        self.run();
+    }
+
+    pub(crate) fn new_doc(&mut self, who: usize, ownership: Ownership) -> DocId {
+        let device = &mut self.devices[who];
+        device
+            .home
+            .new_document_id(ownership, &mut device.rng)
+            .unwrap()
+    }
+
+    pub(crate) fn edit<T>(
+        &mut self,
+        who: usize,
+        doc: DocId,
+        apply: impl FnOnce(&mut Transaction<'_>) -> Result<T, AutomergeError>,
+    ) -> Result<T, ChangeError<AutomergeError>> {
+        let device = &mut self.devices[who];
+        let (value, outputs) = device.home.change(self.now, &mut device.rng, doc, apply)?;
+        self.take(who, outputs);
+        Ok(value)
+    }
+
+    pub(crate) fn put(&mut self, who: usize, doc: DocId, key: &str, value: &str) {
+        self.edit(who, doc, |tx| tx.put(ROOT, key, value)).unwrap();
+    }
+
+    pub(crate) fn value(&mut self, who: usize, doc: DocId, key: &str) -> Option<String> {
+        let document = self.devices[who].home.document(&doc).ok()?;
+        let (value, _) = document.get(ROOT, key).unwrap()?;
+        Some(value.as_str()?.to_owned())
+    }
+
+    pub(crate) fn heads(&mut self, who: usize) -> BTreeMap<DocId, Vec<ChangeHash>> {
+        heads(&mut self.devices[who].home)
+    }
+
+    pub(crate) fn notices(&self, who: usize) -> Vec<NoticeKind> {
+        let status = self.devices[who].home.status();
+        status.notices.iter().map(|notice| notice.kind).collect()
+    }
+
+    /// Every device has the same documents with the same heads, and nothing waits.
+    pub(crate) fn assert_converged(&mut self) {
+        let first = self.heads(ANA);
+        for who in 0..self.devices.len() {
+            assert_eq!(self.heads(who), first, "device {who} differs");
+            assert_eq!(self.devices[who].home.status().parked, 0, "device {who}");
+            assert_eq!(
+                self.devices[who].home.frontier(),
+                self.devices[ANA].home.frontier(),
+                "device {who}"
+            );
+        }
+    }
+}
+
+pub(crate) fn heads(home: &mut Home) -> BTreeMap<DocId, Vec<ChangeHash>> {
+    let ids: Vec<DocId> = home.documents().map(|doc| doc.id).collect();
+    let mut all = BTreeMap::new();
+    for id in ids {
+        let mut heads = home.document(&id).unwrap().get_heads();
+        heads.sort();
+        all.insert(id, heads);
+    }
+    all
+}
+
+/// The records of a store that say what a person has: everything but Local.
+pub(crate) fn content_of(
+    home: &mut Home,
+) -> (BTreeMap<DocId, Vec<ChangeHash>>, ajar_protocol::Frontier) {
+    (heads(home), home.frontier().clone())
+}
