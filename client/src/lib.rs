@@ -1,1 +1,71 @@
-//! Ajar: a private, end-to-end encrypted journal for two.
+//! Ajar on the command line: a private, end-to-end encrypted journal for two.
+//!
+//! stdout is data, stderr is talk; every command that prints state has `--json`; the exit codes
+//! are a table ([`report`]). Nothing secret is taken from the argument list.
+
+mod cli;
+mod commands;
+mod compose;
+mod context;
+mod dates;
+mod dirs;
+mod harden;
+mod ids;
+mod names;
+mod notices;
+mod output;
+mod records;
+pub mod report;
+mod terminal;
+mod unlock;
+
+use std::ffi::OsString;
+use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::Cli;
+use context::Context;
+use report::{Exit, Failure};
+
+/// Runs `ajar` with the arguments of this process; the exit code is one of [`report::Exit`].
+#[must_use]
+pub fn main() -> ExitCode {
+    harden::process();
+    // The hook has said where; a panic is our bug, never the person's.
+    let exit = std::panic::catch_unwind(AssertUnwindSafe(|| run(std::env::args_os().collect())));
+    ExitCode::from(exit.unwrap_or(Exit::Bug).number())
+}
+
+fn run(args: Vec<OsString>) -> Exit {
+    let json = args.iter().any(|arg| arg == "--json");
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) if json && error.use_stderr() => {
+            let message = error.render().to_string();
+            let line = message.lines().next().unwrap_or_default();
+            let line = line.strip_prefix("error: ").unwrap_or(line);
+            let failure = Failure::new(Exit::Bug, "usage", line).hint("Run it with --help.");
+            return failure.tell(true);
+        }
+        Err(error) => {
+            // `--help` arrives here too. If nobody can read it, there is nobody to tell.
+            let _ = error.print();
+            return if error.use_stderr() {
+                Exit::Bug
+            } else {
+                Exit::Done
+            };
+        }
+    };
+    let json = cli.global.json;
+    let context = match Context::new(&cli.global) {
+        Ok(context) => context,
+        Err(failure) => return failure.tell(json),
+    };
+    match commands::run(&context, &cli.command) {
+        Ok(()) => Exit::Done,
+        Err(failure) => failure.tell(json),
+    }
+}

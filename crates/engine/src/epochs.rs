@@ -10,6 +10,9 @@ use ajar_protocol::{DeviceId, EpochId, VerifiedEnvelope};
 
 use crate::space::Space;
 
+/// Old keys that a new epoch carries; the padded history stays below its 64 KiB.
+const HISTORY: usize = 900;
+
 /// What is known of one valid epoch.
 #[derive(Clone, Debug)]
 pub(crate) struct Epoch {
@@ -89,6 +92,17 @@ impl Epochs {
             .iter()
             .filter_map(|(id, epoch)| epoch.key.clone().map(|key| (*id, key)))
             .collect()
+    }
+
+    /// The keys that go into the history of a new epoch: the newest, as many as fit. Older
+    /// ones stand in the history of the epochs that these belong to. A member who makes
+    /// epochs for fun can so never keep the others from making one.
+    pub(crate) fn newest_keys(&self) -> Vec<(EpochId, EpochKey)> {
+        let mut keys = self.keys();
+        let number = |id: &EpochId| self.all.get(id).map_or(0, |epoch| epoch.number);
+        keys.sort_by_key(|(id, _)| std::cmp::Reverse(number(id)));
+        keys.truncate(HISTORY);
+        keys
     }
 
     /// Epochs that no other one follows.

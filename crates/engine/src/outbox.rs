@@ -322,7 +322,7 @@ impl<S: Store> Replica<S> {
             head_lower: head(0),
             head_higher: head(1),
             recipients: &recipients,
-            history: &self.epochs.keys(),
+            history: &self.epochs.newest_keys(),
         };
         let (envelope, key) = create_epoch(&self.placement()?, &new, &self.space.secrets, entropy)?;
         let commitment = ajar_protocol::epoch::EpochRecord::parse(epoch_payload(&envelope))

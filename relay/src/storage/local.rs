@@ -33,7 +33,12 @@ impl LocalStore {
     /// # Errors
     /// [`StoreError::Locked`] when another process has it open.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        let log = Options::new().open(dir)?;
+        // Members choose the bytes that are stored: they must not be able to forge a record.
+        let mut salt = [0; 8];
+        getrandom::fill(&mut salt).map_err(|error| StoreError::Failed(error.to_string()))?;
+        let log = Options::new()
+            .with_salt(u64::from_be_bytes(salt))
+            .open(dir)?;
         Ok(Self { log })
     }
 

@@ -16,6 +16,8 @@ use crate::store::{Batch, Key, Store};
 const KEPT: usize = 128;
 /// Chunks after which a document is compacted.
 const COMPACT_AT: u32 = 32;
+/// Largest compact form that is stored as one record (15 MiB; a record holds 16).
+const LARGEST_BASE: usize = 15 << 20;
 
 pub(crate) struct Loaded {
     pub(crate) doc: Automerge,
@@ -203,7 +205,7 @@ fn compact(doc: &Automerge) -> Option<Vec<u8>> {
     let attempt = catch_unwind(AssertUnwindSafe(|| {
         let saved = doc.save_nocompress();
         let again = Automerge::load(&saved).ok()?;
-        (again.get_heads() == doc.get_heads()).then_some(saved)
+        (again.get_heads() == doc.get_heads() && saved.len() <= LARGEST_BASE).then_some(saved)
     }));
     attempt.ok().flatten()
 }

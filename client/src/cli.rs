@@ -1,0 +1,344 @@
+//! The commands, their options and their help.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A private journal for two.
+///
+/// What you write stays in “Only me” until you open it. What you open reaches your partner
+/// end-to-end encrypted; the server in between cannot read it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ajar",
+    version,
+    disable_help_subcommand = true,
+    max_term_width = 100,
+    after_help = "Begin with:  ajar demo   (everything once, in a temporary folder)\n       \
+                  or:  ajar init --name Ana --relay ADDRESS"
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Folder of your journal [default: ajar in your data folder]
+    #[arg(long, global = true, value_name = "DIR", env = "AJAR_HOME")]
+    pub(crate) home: Option<PathBuf>,
+    /// Print data as JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print only data and errors
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Say on stderr what happens underneath (no words of yours)
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
+    /// Read the passphrase from the first line of a file (or set AJAR_PASSPHRASE)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// The same for a second passphrase that guards Only me (or set AJAR_PRIVATE_PASSPHRASE)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) private_passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Init(Init),
+    Pair(Pair),
+    Join(Join),
+    Write(Write),
+    Open(Open),
+    List(List),
+    Show(Show),
+    Edit(Edit),
+    History(History),
+    Sync(Sync),
+    Status(Status),
+    Doctor(Doctor),
+    Relay(Relay),
+    Demo(Demo),
+}
+
+/// Begin a journal on this device
+///
+/// Asks for a passphrase and shows twelve words once. The passphrase opens the journal on this
+/// device; the twelve words are for the day all devices are lost. No network is needed.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:  ajar init --name Ana --relay 'ajar-relay:relay.example:4433#…'")]
+pub(crate) struct Init {
+    /// What your partner will call you
+    #[arg(long)]
+    pub(crate) name: String,
+    /// Address of your relay, as `ajar-relay invite` prints it (in quotes)
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) relay: Option<String>,
+    /// Write the twelve words into a new file instead of showing them; keep it off this device
+    #[arg(long, value_name = "FILE")]
+    pub(crate) words_file: Option<PathBuf>,
+    /// Do not ask for three of the words to check them
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// Meet your partner: show a code and wait
+///
+/// Your partner enters the code with `ajar join`. Then both of you see six words: read them to
+/// each other. A code works once and for ten minutes.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:  ajar pair")]
+pub(crate) struct Pair {
+    /// Do not ask whether both see the same six words. The price: you would not notice someone
+    /// standing in between
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// Meet your partner: enter the code they read to you
+#[derive(Debug, Args)]
+#[command(after_help = "Example:  ajar join 4821-harbor-linen-oak")]
+pub(crate) struct Join {
+    /// The code or the invitation your partner's device shows
+    #[arg(value_name = "CODE|INVITATION")]
+    pub(crate) invitation: String,
+    /// Do not ask whether both see the same six words. The price: you would not notice someone
+    /// standing in between
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// Keep an entry in Only me
+///
+/// Nobody else sees it, not even that it exists. No network is needed. Without TEXT your editor
+/// opens ($VISUAL or $EDITOR), or type and end with Ctrl-D.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:  ajar write\n           echo 'It rained all day.' | ajar write --title Rain -\n\n\
+                  Text given on the command line also stays in your shell's history."
+)]
+pub(crate) struct Write {
+    #[command(flatten)]
+    pub(crate) about: About,
+    /// The text; - reads it from standard input
+    #[arg(value_name = "TEXT|-")]
+    pub(crate) text: Vec<String>,
+}
+
+/// Title, day and tags.
+#[derive(Debug, Args)]
+pub(crate) struct About {
+    /// One line above the text
+    #[arg(long, value_name = "TITLE")]
+    pub(crate) title: Option<String>,
+    /// The day it is about: 2026-07-01, 2026-07-01T21:30, today or yesterday
+    #[arg(long, value_name = "DAY")]
+    pub(crate) date: Option<String>,
+    /// A tag; repeat for more. Tags are never shared
+    #[arg(long = "tag", value_name = "TAG")]
+    pub(crate) tags: Vec<String>,
+}
+
+/// Open an entry to your partner
+///
+/// Shows exactly what your partner will get, asks, and gives them a copy. Your entry, its tags,
+/// its time and its earlier versions stay with you.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:  ajar open 3f2a --stage room --preview\n           ajar open 3f2a --stage room"
+)]
+pub(crate) struct Open {
+    /// The entry: at least the first four characters of its id
+    pub(crate) id: String,
+    /// How far: this version opens the whole room (title, day and text)
+    #[arg(long)]
+    pub(crate) stage: String,
+    /// Only show what your partner would get
+    #[arg(long)]
+    pub(crate) preview: bool,
+    /// Do not ask. The price: what your partner has received cannot be unread
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Seconds to wait for the relay [default: 10]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10", hide_default_value = true)]
+    pub(crate) timeout: Duration,
+}
+
+/// List what you kept and what stands open between you
+#[derive(Debug, Args)]
+#[command(after_help = "Example:  ajar list --us --since 2026-07-01")]
+pub(crate) struct List {
+    /// Only what only you can read
+    #[arg(long, conflicts_with = "us")]
+    pub(crate) me: bool,
+    /// Only what both of you can read
+    #[arg(long)]
+    pub(crate) us: bool,
+    /// From this day on
+    #[arg(long, value_name = "DAY")]
+    pub(crate) since: Option<String>,
+    /// Up to and including this day
+    #[arg(long, value_name = "DAY")]
+    pub(crate) until: Option<String>,
+    /// With this tag
+    #[arg(long)]
+    pub(crate) tag: Option<String>,
+    /// Of this kind: entry or opening
+    #[arg(long)]
+    pub(crate) kind: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+}
+
+/// Show one entry or opening
+#[derive(Debug, Args)]
+#[command(after_help = "Example:  ajar show 3f2a")]
+pub(crate) struct Show {
+    /// At least the first four characters of its id
+    pub(crate) id: String,
+}
+
+/// Change what you wrote
+///
+/// Without TEXT your editor opens. Earlier versions stay: see `ajar history`. An entry and the
+/// copy you opened are changed apart.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:  ajar edit 3f2a\n           ajar edit 3f2a --title 'By the sea' --tag sea"
+)]
+pub(crate) struct Edit {
+    /// At least the first four characters of its id
+    pub(crate) id: String,
+    /// A new title; '' takes it away
+    #[arg(long, value_name = "TITLE")]
+    pub(crate) title: Option<String>,
+    /// The day it is about: 2026-07-01, 2026-07-01T21:30, today or yesterday
+    #[arg(long, value_name = "DAY")]
+    pub(crate) date: Option<String>,
+    /// All the tags it should have; '' alone takes them away
+    #[arg(long = "tag", value_name = "TAG")]
+    pub(crate) tags: Vec<String>,
+    /// The whole new text; - reads it from standard input
+    #[arg(value_name = "TEXT|-")]
+    pub(crate) text: Vec<String>,
+}
+
+/// Show what something said before
+#[derive(Debug, Args)]
+#[command(after_help = "Example:  ajar history 3f2a")]
+pub(crate) struct History {
+    /// At least the first four characters of its id
+    pub(crate) id: String,
+}
+
+/// Exchange with the relay: deliver what is kept here, receive what waits there
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:  ajar sync\n           ajar sync --watch   (stays, and says what arrives; end with Ctrl-C)"
+)]
+pub(crate) struct Sync {
+    /// Stay connected and print a line for everything that arrives
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Seconds to wait for the relay [default: 20]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "20", hide_default_value = true)]
+    pub(crate) timeout: Duration,
+}
+
+/// Say what is kept, what is delivered, and what you should know. No network
+#[derive(Debug, Args)]
+#[command(after_help = "Example:  ajar status --json")]
+pub(crate) struct Status {}
+
+/// Check this journal and explain what is wrong. Changes nothing
+#[derive(Debug, Args)]
+#[command(after_help = "Example:  ajar doctor")]
+pub(crate) struct Doctor {}
+
+/// Your relay
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:  ajar relay show",
+    disable_help_subcommand = true
+)]
+pub(crate) struct Relay {
+    #[command(subcommand)]
+    pub(crate) command: RelayCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RelayCommand {
+    /// Print the address of your relay
+    #[command(after_help = "Example:  ajar relay show")]
+    Show,
+}
+
+/// See all of it once: a relay and two people, in a temporary folder
+#[derive(Debug, Args)]
+#[command(after_help = "Example:  ajar demo")]
+pub(crate) struct Demo {
+    /// Keep the temporary folder and say where it is
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+/// Longest time a command may be told to wait, in seconds: a day.
+const TIMEOUT_MAX: u64 = 86_400;
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<u64>() {
+        Ok(seconds @ 1..=TIMEOUT_MAX) => Ok(Duration::from_secs(seconds)),
+        _ => Err(format!("a whole number of seconds from 1 to {TIMEOUT_MAX}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    const PROMISED: [&str; 14] = [
+        "demo", "doctor", "edit", "history", "init", "join", "list", "open", "pair", "relay",
+        "show", "status", "sync", "write",
+    ];
+
+    #[test]
+    fn help_lists_the_commands_there_are_and_no_other() {
+        Cli::command().debug_assert();
+        let mut names: Vec<String> = Cli::command()
+            .get_subcommands()
+            .map(|command| command.get_name().to_owned())
+            .collect();
+        names.sort_unstable();
+        assert_eq!(names, PROMISED);
+    }
+
+    #[test]
+    fn every_command_says_what_it_does_and_shows_an_example() {
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            assert!(command.get_about().is_some(), "{name}");
+            let after = command.get_after_help().expect(name).to_string();
+            assert!(after.contains(&format!("ajar {name}")), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_passphrase_cannot_be_given_on_the_command_line() {
+        assert!(Cli::try_parse_from(["ajar", "status", "--passphrase", "sea"]).is_err());
+    }
+
+    #[test]
+    fn waiting_for_no_time_at_all_is_a_mistake() {
+        assert_eq!(seconds("20"), Ok(Duration::from_secs(20)));
+        for wrong in ["0", "-1", "1.5", "86401", "soon", ""] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+}

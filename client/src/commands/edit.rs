@@ -1,0 +1,135 @@
+//! `ajar edit`: saves a change of what the person wrote. What another device saved meanwhile stays.
+
+use ajar_journal::{Paragraph, entry, opening};
+use ajar_sync::doc_id_text;
+use serde_json::json;
+
+use crate::cli::Edit;
+use crate::compose::{self, Composed};
+use crate::context::{Context, Need};
+use crate::names::Author;
+use crate::output::Output;
+use crate::records::{Found, Record};
+use crate::report::Failure;
+use crate::{dates, ids, records};
+
+pub(crate) fn run(context: &Context, args: &Edit) -> Result<(), Failure> {
+    let out = context.out;
+    let date = args.date.as_deref().map(dates::typed).transpose()?;
+    let home = context.open_home(Need::Home)?;
+    let found = records::find(&home, &args.id)?;
+    let located = found.located()?;
+    if located.author != Author::Me || !found.info.writable {
+        return Err(Failure::fixable(
+            "not-yours",
+            "These are your partner's words; only they can change them.",
+        ));
+    }
+    let is_opening = matches!(located.record, Record::Opening(_));
+    if is_opening && !args.tags.is_empty() {
+        return Err(Failure::fixable(
+            "tags-stay-private",
+            "Tags stay in Only me; an opening has none.",
+        )
+        .hint("Tag the entry it was opened from."));
+    }
+
+    let only_about = args.title.is_some() || args.date.is_some() || !args.tags.is_empty();
+    let composed = if args.text.is_empty() && only_about {
+        None
+    } else {
+        let before = in_editor(out, &located.record);
+        let composed = compose::text(out, &context.dir()?, &args.text, Some(&before))?;
+        compose::not_empty(&composed.text)?;
+        Some(composed)
+    };
+    let edit = Changes {
+        title: args
+            .title
+            .clone()
+            .map(|title| Some(title).filter(|title| !title.trim().is_empty())),
+        date,
+        text: composed.as_ref().map(|composed| composed.text.clone()),
+        seen: located.record.paragraphs().to_vec(),
+        tags: (!args.tags.is_empty()).then(|| {
+            args.tags
+                .iter()
+                .filter(|tag| !tag.trim().is_empty())
+                .cloned()
+                .collect()
+        }),
+    };
+    let changed = save(&found, is_opening, edit);
+    let changed = match (changed, composed) {
+        (Ok(changed), _) => changed,
+        (Err(failure), Some(composed)) => return Err(Composed::not_kept(composed, failure)),
+        (Err(failure), None) => return Err(failure),
+    };
+    let id = found.info.id;
+    home.close()?;
+    out.data(&json!({"id": doc_id_text(id), "changed": changed}), || {
+        ids::short(id)
+    })?;
+    out.talk(match (changed, is_opening) {
+        (false, _) => "Nothing changed.",
+        (true, false) => "Kept in Only me. What you opened from it stays as it was.",
+        (true, true) => "Kept here. `ajar sync` brings it to your partner.",
+    });
+    Ok(())
+}
+
+/// What is changed, for an entry or an opening.
+struct Changes {
+    title: Option<Option<String>>,
+    date: Option<String>,
+    text: Option<String>,
+    seen: Vec<Paragraph>,
+    tags: Option<Vec<String>>,
+}
+
+fn save(found: &Found, is_opening: bool, changes: Changes) -> Result<bool, Failure> {
+    let Changes {
+        title,
+        date,
+        text,
+        seen,
+        tags,
+    } = changes;
+    let seen = Some(seen);
+    Ok(if is_opening {
+        let edit = opening::Edit {
+            title,
+            date,
+            text,
+            seen,
+        };
+        found
+            .document()
+            .change(move |tx| opening::edit(tx, &edit))?
+    } else {
+        let saved_at_ms = dates::now_ms();
+        let edit = entry::Edit {
+            title,
+            date,
+            text,
+            seen,
+            tags,
+            saved_at_ms,
+        };
+        found.document().change(move |tx| entry::edit(tx, &edit))?
+    })
+}
+
+/// The text to begin with. Where devices wrote the same lines at the same time, all of them are in
+/// it: saving settles what stays, so the person must have had everything in front of them.
+fn in_editor(out: Output, record: &Record) -> String {
+    let mut lines = Vec::new();
+    for paragraph in record.paragraphs() {
+        lines.push(paragraph.text.as_str());
+        lines.extend(paragraph.others.iter().map(String::as_str));
+    }
+    if lines.len() > record.paragraphs().len() {
+        out.talk("Some lines were written on two devices at the same time. Both are in the text: keep what you want.");
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,76 @@
+//! One module per command.
+
+mod demo;
+mod doctor;
+mod edit;
+mod history;
+mod init;
+mod join;
+mod list;
+mod open;
+mod pair;
+mod relay;
+mod show;
+mod status;
+mod sync;
+mod write;
+
+use std::time::Duration;
+
+use ajar_sync::{Error, Space};
+
+use crate::cli::Command;
+use crate::context::Context;
+use crate::dates;
+use crate::report::Failure;
+
+/// Name of the sealed local note of when a space last exchanged with the relay: milliseconds
+/// since 1970, 8 bytes, big-endian.
+const LAST_HEARD: &str = "client/last-heard";
+
+pub(crate) fn run(context: &Context, command: &Command) -> Result<(), Failure> {
+    let _runtime = context.enter();
+    match command {
+        Command::Init(args) => init::run(context, args),
+        Command::Pair(args) => pair::run(context, args),
+        Command::Join(args) => join::run(context, args),
+        Command::Write(args) => write::run(context, args),
+        Command::Open(args) => open::run(context, args),
+        Command::List(args) => list::run(context, args),
+        Command::Show(args) => show::run(context, args),
+        Command::Edit(args) => edit::run(context, args),
+        Command::History(args) => history::run(context, args),
+        Command::Sync(args) => sync::run(context, args),
+        Command::Status(_) => status::run(context),
+        Command::Doctor(_) => doctor::run(context),
+        Command::Relay(args) => relay::run(context, args),
+        Command::Demo(args) => demo::run(context, args),
+    }
+}
+
+/// One round with the relay for one space; notes when it succeeded.
+async fn exchange(space: &Space, timeout: Duration) -> Result<usize, Error> {
+    let synced = space.sync(timeout).await?;
+    note_heard(space);
+    Ok(synced.changed)
+}
+
+/// Notes that the relay was heard just now. Only `status` reads it, so a failure is no reason to
+/// spoil what went before.
+fn note_heard(space: &Space) {
+    let now = dates::now_ms().to_be_bytes().to_vec();
+    if let Err(error) = tokio::task::block_in_place(|| space.set_local(LAST_HEARD, Some(now))) {
+        tracing::info!(
+            code = error.code(),
+            "the time of this exchange was not noted"
+        );
+    }
+}
+
+/// When the relay was last heard, in milliseconds since 1970.
+fn last_heard(space: &Space) -> Result<Option<i64>, Failure> {
+    let noted = space.local(LAST_HEARD)?;
+    Ok(noted
+        .and_then(|bytes| bytes.try_into().ok())
+        .map(i64::from_be_bytes))
+}

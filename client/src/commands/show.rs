@@ -1,0 +1,110 @@
+//! `ajar show`: one entry or opening, whole.
+
+use ajar_journal::text::{displayable, displayable_line};
+use ajar_sync::{DocId, SpaceKind, doc_id_text};
+use serde_json::{Value, json};
+
+use crate::cli::Show;
+use crate::context::{Context, Need};
+use crate::names::{Author, Names, space_name};
+use crate::records::{Located, Record};
+use crate::report::Failure;
+use crate::{dates, ids, records};
+
+pub(crate) fn run(context: &Context, args: &Show) -> Result<(), Failure> {
+    let out = context.out;
+    let home = context.open_home(Need::Home)?;
+    let names = Names::of(&home);
+    let located = records::find(&home, &args.id)?.located()?;
+    let open: Vec<String> = match home.space(SpaceKind::Shared) {
+        Ok(us) => us
+            .documents()?
+            .iter()
+            .map(|info| doc_id_text(info.id))
+            .collect(),
+        Err(_) => Vec::new(),
+    };
+    home.close()?;
+    out.data(&to_json(&located, &names, &open), || {
+        words(&located, &names, &open)
+    })
+}
+
+fn to_json(located: &Located, names: &Names, open: &[String]) -> Value {
+    let mut value = located.to_json(names);
+    if let Value::Object(fields) = &mut value {
+        fields.insert("paragraphs".to_owned(), json!(located.record.paragraphs()));
+        fields.insert(
+            "title_others".to_owned(),
+            json!(located.record.title_others()),
+        );
+        if let Record::Entry(entry) = &located.record {
+            let openings: Vec<Value> = entry
+                .openings
+                .iter()
+                .filter(|opened| open.contains(&opened.opening_id))
+                .map(|opened| json!({"id": opened.opening_id, "stage": opened.stage, "at": dates::utc(opened.at_ms)}))
+                .collect();
+            fields.insert("openings".to_owned(), json!(openings));
+        }
+    }
+    value
+}
+
+fn words(located: &Located, names: &Names, open: &[String]) -> String {
+    let record = &located.record;
+    let mut lines = vec![head(located.id, located, names)];
+    if let Some(title) = record.title() {
+        lines.push(displayable_line(title));
+    }
+    for other in record.title_others() {
+        lines.push(format!(
+            "(or, written at the same time: {})",
+            displayable_line(other)
+        ));
+    }
+    if let Record::Entry(entry) = record
+        && !entry.tags.is_empty()
+    {
+        let tags: Vec<String> = entry.tags.iter().map(|tag| displayable_line(tag)).collect();
+        lines.push(format!("Tags: {}", tags.join(", ")));
+    }
+    lines.push(String::new());
+    for paragraph in record.paragraphs() {
+        lines.push(displayable(&paragraph.text));
+        for other in &paragraph.others {
+            lines.push(format!(
+                "    (or, written at the same time: {})",
+                displayable(other)
+            ));
+        }
+    }
+    if let Record::Entry(entry) = record {
+        let opened = entry
+            .openings
+            .iter()
+            .filter(|opened| open.contains(&opened.opening_id));
+        for (place, opened) in opened.enumerate() {
+            if place == 0 {
+                lines.push(String::new());
+            }
+            let short = opened.opening_id.get(..8).unwrap_or_default();
+            lines.push(format!(
+                "Opened as {} on {}: {short}",
+                opened.stage,
+                dates::local(opened.at_ms)
+            ));
+        }
+    }
+    lines.join("\n")
+}
+
+fn head(id: DocId, located: &Located, names: &Names) -> String {
+    let date = displayable_line(&located.record.date().replacen('T', " ", 1));
+    let place = match (located.space, located.author) {
+        (SpaceKind::Private, _) => space_name(located.space).to_owned(),
+        (SpaceKind::Shared, Author::Me) => "opened by you".to_owned(),
+        (SpaceKind::Shared, author) => format!("opened by {}", names.name(author)),
+    };
+    format!("{date} · {place} · {}", ids::short(id))
+}

@@ -1,0 +1,111 @@
+//! `ajar status`: what is kept, what is delivered, and what a person should know. No network.
+
+use ajar_sync::{Home, Space, SpaceKind, SpaceStatus};
+use serde_json::{Value, json};
+
+use super::last_heard;
+use crate::context::{Context, Need};
+use crate::names::{Author, Names, space_name, space_word};
+use crate::report::Failure;
+use crate::{dates, notices};
+
+pub(crate) fn run(context: &Context) -> Result<(), Failure> {
+    let out = context.out;
+    let home = context.open_home(Need::Home)?;
+    let names = Names::of(&home);
+    let relay = home.relay().map(|relay| relay.without_claim().to_string());
+    let (mut spaces, mut told, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+    for space in home.spaces() {
+        let status = space.status()?.engine;
+        let heard = last_heard(&space)?;
+        spaces.push(to_json(&space, &status, heard, relay.as_deref()));
+        lines.extend(words(&status, heard, &names));
+        for notice in &status.notices {
+            let (_, text) = notices::words(notice, &space, &names);
+            lines.push(format!("  {}: {text}", dates::local(notice.at_ms)));
+            told.push(notices::to_json(notice, &space, &names));
+        }
+    }
+    if !home.is_private_unlocked() {
+        spaces.push(json!({"kind": space_word(SpaceKind::Private), "locked": true}));
+        lines.push("Only me: locked".to_owned());
+    }
+    lines.push(match &relay {
+        Some(relay) => format!("Relay: {relay}"),
+        None => "Relay: none. What you write is kept on this device only.".to_owned(),
+    });
+    lines.extend(not_paired(&home));
+    home.close()?;
+    out.data(&json!({"spaces": spaces, "notices": told}), || {
+        lines.join("\n")
+    })
+}
+
+fn to_json(space: &Space, status: &SpaceStatus, heard: Option<i64>, relay: Option<&str>) -> Value {
+    let devices: Vec<Value> = status
+        .devices
+        .iter()
+        .map(|device| {
+            json!({
+                "id": device.id.to_hex(),
+                "of": Author::of(space, Some(device.party)).word(),
+                "this": device.this,
+                "active": device.active,
+                "since": i64::try_from(device.since_ms).ok().and_then(dates::utc),
+            })
+        })
+        .collect();
+    json!({
+        "kind": space_word(status.kind),
+        "locked": false,
+        "devices": devices,
+        "kept": status.kept,
+        "delivered": status.delivered,
+        "confirmed_by_partner": status.confirmed_by_partner,
+        "missing": status.missing,
+        "stale": status.stale,
+        "relay": relay,
+        "last_heard": heard.and_then(dates::utc),
+    })
+}
+
+fn words(status: &SpaceStatus, heard: Option<i64>, names: &Names) -> Vec<String> {
+    let shared = status.kind == SpaceKind::Shared;
+    let with = if shared {
+        format!(" (with {})", names.partner())
+    } else {
+        String::new()
+    };
+    let waiting = status.kept.saturating_sub(status.delivered);
+    let delivered = match waiting {
+        0 => "everything kept here is delivered".to_owned(),
+        1 => "1 change is kept here and not yet delivered".to_owned(),
+        many => format!("{many} changes are kept here and not yet delivered"),
+    };
+    let mut lines = vec![format!("{}{with}: {delivered}", space_name(status.kind))];
+    lines.push(match heard {
+        Some(at_ms) => format!("  last exchange with the relay: {}", dates::local(at_ms)),
+        None => "  no exchange with the relay yet".to_owned(),
+    });
+    if shared && status.confirmed_by_partner < status.delivered {
+        lines.push(format!(
+            "  Not yet confirmed by {}'s devices.",
+            names.partner()
+        ));
+    }
+    if status.missing > 0 {
+        lines.push(format!("  {} sent by others, not here yet", status.missing));
+    }
+    if status.stale {
+        lines.push(
+            "  This is an older copy of the journal; nothing can be written in it.".to_owned(),
+        );
+    }
+    lines
+}
+
+fn not_paired(home: &Home) -> Option<String> {
+    let paired = home.space(SpaceKind::Shared).is_ok();
+    (!paired)
+        .then(|| "Us: not yet. `ajar pair` on one side, `ajar join CODE` on the other.".to_owned())
+}

@@ -1,0 +1,288 @@
+//! `ajar sync`: one exchange for both spaces, or staying in touch with `--watch`.
+
+use std::time::Duration;
+
+use ajar_journal::text::displayable_line;
+use ajar_sync::{
+    ConnectError, Connection, DocId, Error, Home, PartyId, Space, SpaceEvent, SpaceKind,
+};
+use serde_json::{Value, json};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{exchange, note_heard};
+use crate::cli::Sync;
+use crate::context::{Context, Need};
+use crate::names::{Author, Names, space_name, space_word};
+use crate::output::Output;
+use crate::records::Content;
+use crate::report::{Exit, Failure, sentence};
+use crate::{ids, notices, records};
+
+/// Longest time for the last exchange of Only me when a watch ends.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+pub(crate) fn run(context: &Context, args: &Sync) -> Result<(), Failure> {
+    let home = context.open_home(Need::Home)?;
+    if home.relay().is_none() {
+        return Err(Error::Connect(ConnectError::NoRelay).into());
+    }
+    let done = if args.watch {
+        context.block_on(watch(context.out, &home, args.timeout))
+    } else {
+        context.block_on(once(context.out, &home, args.timeout))
+    };
+    let closed = home.close();
+    done?;
+    Ok(closed?)
+}
+
+async fn once(out: Output, home: &Home, timeout: Duration) -> Result<(), Failure> {
+    let (me, us) = (
+        open(home, SpaceKind::Private)?,
+        open(home, SpaceKind::Shared)?,
+    );
+    if me.is_none() && us.is_none() {
+        return Err(Error::PrivateLocked.into());
+    }
+    let (me_done, us_done) = tokio::join!(maybe(me.as_ref(), timeout), maybe(us.as_ref(), timeout));
+    let results = [(SpaceKind::Shared, us_done), (SpaceKind::Private, me_done)];
+    let mut lines: Vec<Value> = Vec::new();
+    let mut worst: Option<Failure> = None;
+    for (kind, result) in results {
+        let Some(result) = result else { continue };
+        match result {
+            Ok(changed) => {
+                lines.push(json!({"space": space_word(kind), "synced": true, "changed": changed}));
+                let news = match changed {
+                    0 => "nothing new".to_owned(),
+                    1 => "1 thing new or changed".to_owned(),
+                    many => format!("{many} things new or changed"),
+                };
+                out.talk(format!(
+                    "{}: delivered and received, {news}.",
+                    space_name(kind)
+                ));
+            }
+            Err(error) => {
+                let failure = Failure::from(error);
+                lines.push(json!({
+                    "space": space_word(kind),
+                    "synced": false,
+                    "code": failure.code(),
+                    "message": failure.message(),
+                }));
+                // A relay that lies goes before one that is away.
+                if worst.as_ref().is_none_or(|worst| {
+                    failure.exit() == Exit::Broke && worst.exit() != Exit::Broke
+                }) {
+                    worst = Some(failure);
+                }
+            }
+        }
+    }
+    if out.json {
+        out.json(&json!({"spaces": lines}))?;
+    }
+    if me.is_none() {
+        out.talk("Only me is locked and was left out; set AJAR_PRIVATE_PASSPHRASE to include it.");
+    }
+    worst.map_or(Ok(()), Err)
+}
+
+/// The space, or `None` if it is locked or not there yet.
+fn open(home: &Home, kind: SpaceKind) -> Result<Option<Space>, Failure> {
+    match home.space(kind) {
+        Ok(space) => Ok(Some(space)),
+        Err(Error::PrivateLocked | Error::NotPaired) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn maybe(space: Option<&Space>, timeout: Duration) -> Option<Result<usize, Error>> {
+    match space {
+        Some(space) => Some(exchange(space, timeout).await),
+        None => None,
+    }
+}
+
+/// Stays with the shared space until a signal. Only me is exchanged at the beginning and at the end
+/// only: when it travels must not tell when somebody writes.
+async fn watch(out: Output, home: &Home, timeout: Duration) -> Result<(), Failure> {
+    let mut stop = Stop::new()?;
+    let us = home.space(SpaceKind::Shared)?;
+    let me = open(home, SpaceKind::Private)?;
+    let mut teller = Teller {
+        out,
+        names: Names::of(home),
+        space: us.clone(),
+        last: None,
+    };
+    let mut events = us.events();
+    us.connect()?;
+    let greeting = maybe(me.as_ref(), timeout);
+    tokio::pin!(greeting);
+    let mut greeted = false;
+    let told = loop {
+        tokio::select! {
+            () = stop.asked() => break Ok(()),
+            done = &mut greeting, if !greeted => {
+                greeted = true;
+                if let Some(Err(error)) = done {
+                    out.talk(format!("Only me: {}", sentence(&error.to_string())));
+                }
+            }
+            event = events.next() => {
+                let Some(event) = event else {
+                    break Err(Failure::from(Error::Closed));
+                };
+                if let Err(failure) = tokio::task::block_in_place(|| teller.tell(event)) {
+                    break Err(failure);
+                }
+            }
+        }
+    };
+    us.disconnect().await;
+    // Without the relay there is nobody to say it to, and a person who stops wants to be gone.
+    if greeted && teller.is_online() {
+        tokio::select! {
+            () = stop.asked() => {}
+            _ = maybe(me.as_ref(), FAREWELL) => {}
+        }
+    }
+    told
+}
+
+/// SIGINT (Ctrl-C) and SIGTERM.
+pub(super) struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    pub(super) fn new() -> Result<Self, Failure> {
+        let handler = |kind| {
+            signal(kind).map_err(|error| {
+                Failure::fixable("system", format!("Cannot listen for signals: {error}."))
+            })
+        };
+        Ok(Self {
+            interrupt: handler(SignalKind::interrupt())?,
+            terminate: handler(SignalKind::terminate())?,
+        })
+    }
+
+    pub(super) async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Says what happens, a line for each thing.
+struct Teller {
+    out: Output,
+    names: Names,
+    space: Space,
+    /// The last state of the connection that was told.
+    last: Option<(&'static str, Option<&'static str>)>,
+}
+
+impl Teller {
+    fn tell(&mut self, event: SpaceEvent) -> Result<(), Failure> {
+        match event {
+            // What was done here is known here.
+            SpaceEvent::Document { here: true, .. } => Ok(()),
+            SpaceEvent::Document { doc, by, .. } => self.document(doc, by),
+            SpaceEvent::CaughtUp => {
+                note_heard(&self.space);
+                self.line(
+                    &json!({"event": "caught-up", "space": "us"}),
+                    "Everything that waited at the relay is here.",
+                )
+            }
+            SpaceEvent::Delivered => self.line(
+                &json!({"event": "delivered", "space": "us"}),
+                "The relay has everything written here.",
+            ),
+            SpaceEvent::Notice(notice) => {
+                let (_, text) = notices::words(&notice, &self.space, &self.names);
+                let mut value = notices::to_json(&notice, &self.space, &self.names);
+                if let Value::Object(fields) = &mut value {
+                    fields.insert("event".to_owned(), json!("notice"));
+                    fields.insert("space".to_owned(), json!("us"));
+                }
+                self.line(&value, &text)
+            }
+            SpaceEvent::Connection(connection) => self.connection(&connection),
+            SpaceEvent::Missed => self.line(
+                &json!({"event": "missed", "space": "us"}),
+                "More arrived than could be said one by one; `ajar list --us` shows all of it.",
+            ),
+            // The devices of a party: the notice that comes with it says it in words.
+            _ => Ok(()),
+        }
+    }
+
+    fn is_online(&self) -> bool {
+        self.last.is_some_and(|(state, _)| state == "online")
+    }
+
+    fn document(&self, doc: DocId, by: PartyId) -> Result<(), Failure> {
+        let Content::Record(record) = records::read(&self.space.document(doc))? else {
+            return Ok(());
+        };
+        let author = Author::of(&self.space, Some(by));
+        let name = self.names.name(author);
+        let value = json!({
+            "event": "document",
+            "space": "us",
+            "id": ids::text(doc),
+            "author": author.word(),
+            "author_name": name,
+            "kind": record.kind().as_str(),
+            "title": record.title(),
+        });
+        let heading = record.item(doc).heading();
+        self.line(&value, &format!("{}  {name}: {heading}", ids::short(doc)))
+    }
+
+    fn connection(&mut self, connection: &Connection) -> Result<(), Failure> {
+        let (state, why) = match connection {
+            Connection::Off => ("off", None),
+            Connection::Connecting => ("connecting", None),
+            Connection::Online { .. } => ("online", None),
+            Connection::Waiting { why, .. } => ("waiting", Some(why.code())),
+        };
+        // Trying again for the same reason is no news.
+        let retrying =
+            state == "connecting" && self.last.is_some_and(|(last, _)| last == "waiting");
+        if retrying || self.last == Some((state, why)) {
+            return Ok(());
+        }
+        self.last = Some((state, why));
+        let mut value = json!({"event": "connection", "space": "us", "state": state});
+        let words = match connection {
+            Connection::Off => "Not connected.".to_owned(),
+            Connection::Connecting => "Connecting …".to_owned(),
+            Connection::Online { .. } => "Connected.".to_owned(),
+            Connection::Waiting { why, retry_in } => {
+                let reason = displayable_line(&why.to_string());
+                if let Value::Object(fields) = &mut value {
+                    fields.insert("code".to_owned(), json!(why.code()));
+                    fields.insert("message".to_owned(), json!(reason));
+                    fields.insert("retry_in_s".to_owned(), json!(retry_in.as_secs()));
+                }
+                format!(
+                    "{} Everything you wrote is kept here; trying again.",
+                    sentence(&reason)
+                )
+            }
+        };
+        self.line(&value, &words)
+    }
+
+    fn line(&self, value: &Value, words: &str) -> Result<(), Failure> {
+        self.out.data(value, || words.to_owned())
+    }
+}

@@ -1,0 +1,47 @@
+//! `ajar write`: keeps an entry in Only me. No network.
+
+use ajar_journal::entry::{self, NewEntry};
+use ajar_sync::{Ownership, SpaceKind, doc_id_text};
+use serde_json::json;
+
+use crate::cli::Write;
+use crate::context::{Context, Need};
+use crate::report::Failure;
+use crate::{compose, dates, ids};
+
+pub(crate) fn run(context: &Context, args: &Write) -> Result<(), Failure> {
+    let out = context.out;
+    let date = args.about.date.as_deref().map(dates::typed).transpose()?;
+    // The passphrase first: nobody types a page to learn afterwards that it cannot be kept.
+    let home = context.open_home(Need::Private)?;
+    let me = home.space(SpaceKind::Private)?;
+    let composed = compose::text(out, &context.dir()?, &args.text, None)?;
+    compose::not_empty(&composed.text)?;
+    let new = NewEntry {
+        title: args
+            .about
+            .title
+            .clone()
+            .filter(|title| !title.trim().is_empty()),
+        date: date.unwrap_or_else(dates::this_minute),
+        text: composed.text.clone(),
+        tags: args.about.tags.clone(),
+        created_at_ms: dates::now_ms(),
+    };
+    let kept = me
+        .create_document(Ownership::Mine)
+        .map_err(Failure::from)
+        .and_then(|document| {
+            document.change(move |tx| entry::create(tx, &new))?;
+            Ok(document.id())
+        });
+    let id = match kept {
+        Ok(id) => id,
+        Err(failure) => return Err(composed.not_kept(failure)),
+    };
+    drop(composed);
+    home.close()?;
+    out.data(&json!({"id": doc_id_text(id)}), || ids::short(id))?;
+    out.talk("Kept in Only me.");
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! Days as people type them, and times as people read them.
+
+use ajar_journal::Invalid;
+use ajar_journal::date;
+use jiff::{Timestamp, ToSpan, Zoned, tz::TimeZone};
+
+use crate::report::Failure;
+
+/// Now, in milliseconds since 1970 (UTC).
+pub(crate) fn now_ms() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+/// Today's day where this device is.
+pub(crate) fn today() -> String {
+    Zoned::now().strftime("%Y-%m-%d").to_string()
+}
+
+/// What an entry is about when nothing is said: now, to the minute.
+pub(crate) fn this_minute() -> String {
+    Zoned::now().strftime("%Y-%m-%dT%H:%M").to_string()
+}
+
+/// A day, with or without a time, as typed.
+pub(crate) fn typed(text: &str) -> Result<String, Failure> {
+    parse(text, &Zoned::now()).map_err(|error| {
+        Failure::fixable(
+            "bad-date",
+            format!(
+                "“{}” is no day: {error}.",
+                ajar_journal::text::displayable_line(text)
+            ),
+        )
+    })
+}
+
+fn parse(text: &str, now: &Zoned) -> Result<String, Invalid> {
+    let text = text.trim();
+    let day = match text.to_lowercase().as_str() {
+        "today" => Some(now.date()),
+        "yesterday" => now.date().checked_sub(1.day()).ok(),
+        _ => None,
+    };
+    if let Some(day) = day {
+        return Ok(day.strftime("%Y-%m-%d").to_string());
+    }
+    // A blank between day and time is how most people write it.
+    let written = text.replacen(' ', "T", 1);
+    date::check(&written)?;
+    Ok(written)
+}
+
+/// A moment where this device is, to the minute: `2026-07-01 21:30`.
+pub(crate) fn local(at_ms: i64) -> String {
+    match Timestamp::from_millisecond(at_ms) {
+        Ok(at) => at
+            .to_zoned(TimeZone::system())
+            .strftime("%Y-%m-%d %H:%M")
+            .to_string(),
+        Err(_) => "an unknown time".to_owned(),
+    }
+}
+
+/// A moment for scripts, in UTC: `2026-07-01T19:30:00Z`; `None` for one no calendar has.
+pub(crate) fn utc(at_ms: i64) -> Option<String> {
+    let at = Timestamp::from_millisecond(at_ms).ok()?;
+    Some(at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Result<String, Invalid> {
+        let zone = TimeZone::fixed(jiff::tz::offset(1));
+        let now = jiff::civil::date(2026, 3, 1).at(0, 10, 0, 0).to_zoned(zone);
+        let now = now.expect("a fixed offset has every time");
+        parse(text, &now)
+    }
+
+    #[test]
+    fn days_are_read_as_people_type_them() {
+        assert_eq!(at("today").unwrap(), "2026-03-01");
+        assert_eq!(at("Yesterday").unwrap(), "2026-02-28");
+        assert_eq!(at(" 2026-07-01 ").unwrap(), "2026-07-01");
+        assert_eq!(at("2026-07-01T21:30").unwrap(), "2026-07-01T21:30");
+        assert_eq!(at("2026-07-01 21:30").unwrap(), "2026-07-01T21:30");
+    }
+
+    #[test]
+    fn days_that_do_not_exist_are_refused() {
+        for wrong in [
+            "",
+            "tomorrowish",
+            "2026-02-30",
+            "01.07.2026",
+            "2026-07-01 25:00",
+            "2026-07-01  21:30",
+        ] {
+            assert_eq!(at(wrong), Err(Invalid::BadDate), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_moment_for_scripts_is_in_utc() {
+        assert_eq!(utc(0).as_deref(), Some("1970-01-01T00:00:00Z"));
+        assert_eq!(
+            utc(1_782_934_200_123).as_deref(),
+            Some("2026-07-01T19:30:00Z")
+        );
+        assert_eq!(utc(i64::MAX), None);
+    }
+}

@@ -1,0 +1,34 @@
+//! What the process does before it holds a secret (`docs/protocol.md` §2.16, Process).
+
+use std::io::Write;
+
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit};
+
+/// No core files, no other process of this user looking in, new files for this user only, and a
+/// panic that prints no value.
+pub(crate) fn process() {
+    rustix::process::umask(Mode::from_raw_mode(0o077));
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    // A system that refuses either gives no reason to refuse the person their journal.
+    let _ = rustix::process::setrlimit(Resource::Core, none);
+    #[cfg(target_os = "linux")]
+    {
+        let _ =
+            rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    }
+    std::panic::set_hook(Box::new(|panic| {
+        // The message of a panic may hold what somebody wrote; the place cannot.
+        let (file, line) = panic
+            .location()
+            .map_or(("unknown place", 0), |place| (place.file(), place.line()));
+        let _ = writeln!(
+            std::io::stderr().lock(),
+            "Ajar met a mistake of its own and stopped (code P1 at {file}:{line}).\n\
+             What was kept stays kept. Please report this line."
+        );
+    }));
+}

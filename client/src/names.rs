@@ -1,0 +1,98 @@
+//! How people and spaces are called, on a screen and in JSON.
+
+use ajar_journal::text::displayable_line;
+use ajar_sync::{Home, PartyId, Space, SpaceKind};
+
+/// The names of the two, safe to print.
+#[derive(Debug, Clone)]
+pub(crate) struct Names {
+    own: String,
+    partner: Option<String>,
+}
+
+/// Who wrote something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Author {
+    Me,
+    Partner,
+    Both,
+}
+
+impl Names {
+    pub(crate) fn of(home: &Home) -> Self {
+        Self::new(&home.name(), home.partner_name().as_deref())
+    }
+
+    pub(crate) fn new(own: &str, partner: Option<&str>) -> Self {
+        Self {
+            own: displayable_line(own),
+            partner: partner.map(displayable_line),
+        }
+    }
+
+    pub(crate) fn own(&self) -> &str {
+        &self.own
+    }
+
+    pub(crate) fn partner(&self) -> &str {
+        self.partner.as_deref().unwrap_or("your partner")
+    }
+
+    /// The name of an author.
+    pub(crate) fn name(&self, author: Author) -> &str {
+        match author {
+            Author::Me => self.own(),
+            Author::Partner => self.partner(),
+            Author::Both => "both of you",
+        }
+    }
+}
+
+impl Author {
+    /// Whose a document or a change is. A document without an owner belongs to both.
+    pub(crate) fn of(space: &Space, party: Option<PartyId>) -> Self {
+        match party {
+            Some(party) if party == space.own_party() => Self::Me,
+            Some(_) => Self::Partner,
+            None => Self::Both,
+        }
+    }
+
+    /// The word in JSON.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Me => "me",
+            Self::Partner => "partner",
+            Self::Both => "both",
+        }
+    }
+}
+
+/// A space in JSON: `me` or `us`.
+pub(crate) fn space_word(kind: SpaceKind) -> &'static str {
+    match kind {
+        SpaceKind::Private => "me",
+        SpaceKind::Shared => "us",
+    }
+}
+
+/// A space on a screen.
+pub(crate) fn space_name(kind: SpaceKind) -> &'static str {
+    match kind {
+        SpaceKind::Private => "Only me",
+        SpaceKind::Shared => "Us",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partners_name_cannot_paint_the_terminal() {
+        let names = Names::new("Ana", Some("Ben\u{1b}[2J"));
+        assert_eq!(names.name(Author::Partner), "Ben␛[2J");
+        assert_eq!(names.name(Author::Me), "Ana");
+        assert_eq!(Names::new("Ana", None).partner(), "your partner");
+    }
+}

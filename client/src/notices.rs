@@ -1,0 +1,132 @@
+//! What was detected, in words for a person (`docs/protocol.md` §2.11). The partner is never
+//! blamed for what a relay could have done.
+
+use ajar_sync::{DeviceId, Notice, NoticeKind, PartyId, Space};
+use serde_json::{Value, json};
+
+use crate::dates;
+use crate::names::{Author, Names};
+
+/// Whose, as a notice says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    Mine,
+    Partners,
+    Nobodys,
+}
+
+/// A stable word for scripts, and the sentence.
+pub(crate) fn words(notice: &Notice, space: &Space, names: &Names) -> (&'static str, String) {
+    let of_party = |party: Option<PartyId>| match party {
+        None => Whose::Nobodys,
+        Some(party) if Author::of(space, Some(party)) == Author::Me => Whose::Mine,
+        Some(_) => Whose::Partners,
+    };
+    let of_device = |device: DeviceId| of_party(space.party_of_device(device));
+    match notice.kind {
+        NoticeKind::Withheld { device, missing } => withheld(missing, &of_device(device).device(names)),
+        NoticeKind::Forked { device, .. } => forked(&of_device(device).device(names)),
+        NoticeKind::StaleCopy => (
+            "stale-copy",
+            "This looks like a restored copy: this device has already sent more than is here. Nothing new can be written on it.".to_owned(),
+        ),
+        NoticeKind::RolledBack => (
+            "rolled-back",
+            "The server returned an older version. Nothing was lost here.".to_owned(),
+        ),
+        NoticeKind::BadEpoch { device } => (
+            "bad-epoch",
+            format!("A key change from {} was not valid and was ignored.", of_device(device).device(names)),
+        ),
+        NoticeKind::DamagedData => ("damaged-data", "The server sent damaged data.".to_owned()),
+        NoticeKind::Unopenable { device, .. } => (
+            "unopenable",
+            format!("Part of what {} sent could not be opened and was left out.", of_device(device).device(names)),
+        ),
+        NoticeKind::DeviceAdded { party } => (
+            "device-added",
+            format!("{} added a device.", of_party(Some(party)).person(names)),
+        ),
+        NoticeKind::DeviceRemoved { party } => (
+            "device-removed",
+            format!("{} removed a device.", of_party(Some(party)).person(names)),
+        ),
+        NoticeKind::Recovered { party } => (
+            "recovered",
+            format!("{} recovered the journal with the twelve words.", of_party(Some(party)).person(names)),
+        ),
+        NoticeKind::ChainFork { party } => (
+            "chain-fork",
+            match of_party(Some(party)) {
+                Whose::Mine => "Two different lists of your own devices are signed with your keys. No device is added or removed any more.".to_owned(),
+                _ => format!("Two different lists of {}'s devices carry valid signatures. No device is added or removed any more.", names.partner()),
+            },
+        ),
+    }
+}
+
+/// The shape scripts get.
+pub(crate) fn to_json(notice: &Notice, space: &Space, names: &Names) -> Value {
+    let (code, text) = words(notice, space, names);
+    json!({"code": code, "text": text, "at": dates::utc(notice.at_ms)})
+}
+
+impl Whose {
+    fn device(self, names: &Names) -> String {
+        match self {
+            Self::Mine => "your own device".to_owned(),
+            Self::Partners => format!("{}'s device", names.partner()),
+            Self::Nobodys => "an unknown device".to_owned(),
+        }
+    }
+
+    fn person(self, names: &Names) -> String {
+        match self {
+            Self::Mine => "You".to_owned(),
+            Self::Partners => names.partner().to_owned(),
+            Self::Nobodys => "Somebody".to_owned(),
+        }
+    }
+}
+
+fn withheld(missing: u64, device: &str) -> (&'static str, String) {
+    let entries = if missing == 1 {
+        "1 entry".to_owned()
+    } else {
+        format!("{missing} entries")
+    };
+    (
+        "withheld",
+        format!("The server hasn't delivered {entries} that {device} sent."),
+    )
+}
+
+fn forked(device: &str) -> (&'static str, String) {
+    (
+        "forked",
+        format!(
+            "Two different histories carry the signature of {device}. Either that device was copied or restored from a backup, or its keys were stolen."
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_withheld_entry_is_the_servers_doing_in_the_words() {
+        let names = Names::new("Ana", Some("Ben"));
+        let (code, text) = withheld(2, &Whose::Partners.device(&names));
+        assert_eq!(code, "withheld");
+        assert_eq!(
+            text,
+            "The server hasn't delivered 2 entries that Ben's device sent."
+        );
+        let (_, text) = withheld(1, &Whose::Mine.device(&names));
+        assert_eq!(
+            text,
+            "The server hasn't delivered 1 entry that your own device sent."
+        );
+    }
+}

@@ -1,0 +1,295 @@
+//! Entries and openings as the commands meet them, whatever space they are in.
+
+use ajar_journal::entry::{self, Entry};
+use ajar_journal::opening::{self, Opening};
+use ajar_journal::query::Item;
+use ajar_journal::schema::{self, Kind};
+use ajar_journal::{Paragraph, Unreadable};
+use ajar_sync::{DocId, DocInfo, Document, Home, Space, SpaceKind, doc_id_text};
+use serde_json::{Value, json};
+
+use crate::dates;
+use crate::ids::Prefix;
+use crate::names::{Author, Names, space_word};
+use crate::report::Failure;
+
+/// What a document holds.
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// Something a person wrote to be read.
+    Record(Record),
+    /// A profile, or a kind of a newer version: not shown.
+    Other,
+    /// It does not hold.
+    Unreadable(Unreadable),
+}
+
+/// A private entry or an opening.
+#[derive(Debug)]
+pub(crate) enum Record {
+    Entry(Entry),
+    Opening(Opening),
+}
+
+impl Record {
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::Entry(_) => Kind::Entry,
+            Self::Opening(_) => Kind::Opening,
+        }
+    }
+
+    pub(crate) fn title(&self) -> Option<&str> {
+        match self {
+            Self::Entry(entry) => entry.title.as_deref(),
+            Self::Opening(opening) => opening.title.as_deref(),
+        }
+    }
+
+    pub(crate) fn title_others(&self) -> &[String] {
+        match self {
+            Self::Entry(entry) => &entry.title_others,
+            Self::Opening(opening) => &opening.title_others,
+        }
+    }
+
+    pub(crate) fn date(&self) -> &str {
+        match self {
+            Self::Entry(entry) => &entry.date,
+            Self::Opening(opening) => &opening.date,
+        }
+    }
+
+    pub(crate) fn paragraphs(&self) -> &[Paragraph] {
+        match self {
+            Self::Entry(entry) => &entry.paragraphs,
+            Self::Opening(opening) => &opening.paragraphs,
+        }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Entry(entry) => entry.text(),
+            Self::Opening(opening) => opening.text(),
+        }
+    }
+
+    /// Whether devices wrote different things at the same time and nobody has chosen yet.
+    pub(crate) fn has_versions(&self) -> bool {
+        !self.title_others().is_empty() || self.paragraphs().iter().any(|p| !p.others.is_empty())
+    }
+
+    pub(crate) fn item(&self, id: DocId) -> Item {
+        match self {
+            Self::Entry(entry) => Item::of_entry(doc_id_text(id), entry),
+            Self::Opening(opening) => Item::of_opening(doc_id_text(id), opening),
+        }
+    }
+}
+
+/// A record and where it is.
+#[derive(Debug)]
+pub(crate) struct Located {
+    pub(crate) id: DocId,
+    pub(crate) space: SpaceKind,
+    pub(crate) author: Author,
+    pub(crate) record: Record,
+}
+
+impl Located {
+    /// The shape `list` and `show` promise to scripts.
+    pub(crate) fn to_json(&self, names: &Names) -> Value {
+        let mut value = json!({
+            "id": doc_id_text(self.id),
+            "space": space_word(self.space),
+            "author": self.author.word(),
+            "author_name": names.name(self.author),
+            "kind": self.record.kind().as_str(),
+            "date": self.record.date(),
+            "title": self.record.title(),
+            "text": self.record.text(),
+            "versions": self.record.has_versions(),
+        });
+        let more = match &self.record {
+            Record::Entry(entry) => json!({
+                "tags": entry.tags,
+                "created_at": dates::utc(entry.created_at_ms),
+                "saved_at": dates::utc(entry.saved_at_ms),
+            }),
+            Record::Opening(opening) => json!({
+                "tags": [],
+                "stage": opening.stage,
+                "opened_on": opening.opened_on,
+            }),
+        };
+        if let (Value::Object(value), Value::Object(more)) = (&mut value, more) {
+            value.extend(more);
+        }
+        value
+    }
+}
+
+/// Reads what a document holds.
+pub(crate) fn read(document: &Document) -> Result<Content, Failure> {
+    Ok(document.read(|doc| {
+        let record = match schema::kind_of(doc) {
+            Ok(Kind::Entry) => entry::read(doc).map(Record::Entry),
+            Ok(Kind::Opening) => opening::read(doc).map(Record::Opening),
+            Ok(Kind::Profile | Kind::Unknown(_)) => return Content::Other,
+            Err(error) => Err(error),
+        };
+        match record {
+            Ok(record) => Content::Record(record),
+            Err(error) => Content::Unreadable(error),
+        }
+    })?)
+}
+
+/// All records of a space, and how many could not be read.
+pub(crate) fn all(space: &Space) -> Result<(Vec<Located>, usize), Failure> {
+    let (mut records, mut unreadable) = (Vec::new(), 0);
+    for info in space.documents()? {
+        match read(&space.document(info.id))? {
+            Content::Record(record) => records.push(Located {
+                id: info.id,
+                space: space.kind(),
+                author: Author::of(space, info.owner),
+                record,
+            }),
+            Content::Other => {}
+            Content::Unreadable(_) => unreadable += 1,
+        }
+    }
+    Ok((records, unreadable))
+}
+
+/// A document a person named.
+pub(crate) struct Found {
+    pub(crate) space: Space,
+    pub(crate) info: DocInfo,
+}
+
+impl Found {
+    pub(crate) fn document(&self) -> Document {
+        self.space.document(self.info.id)
+    }
+
+    pub(crate) fn author(&self) -> Author {
+        Author::of(&self.space, self.info.owner)
+    }
+
+    /// The record in it.
+    pub(crate) fn located(&self) -> Result<Located, Failure> {
+        match read(&self.document())? {
+            Content::Record(record) => Ok(Located {
+                id: self.info.id,
+                space: self.space.kind(),
+                author: self.author(),
+                record,
+            }),
+            Content::Other => Err(Failure::fixable(
+                "other-kind",
+                "This is neither an entry nor an opening.",
+            )
+            .hint("A newer version of Ajar may be able to show it.")),
+            Content::Unreadable(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Finds what a prefix names in the spaces that are open.
+pub(crate) fn find(home: &Home, typed: &str) -> Result<Found, Failure> {
+    let prefix = Prefix::parse(typed)?;
+    let mut places = Vec::new();
+    for space in home.spaces() {
+        for info in space.documents()? {
+            places.push((space.clone(), info));
+        }
+    }
+    match prefix.only(places.iter().map(|(_, info)| info.id))? {
+        Some(id) => places
+            .into_iter()
+            .find(|(_, info)| info.id == id)
+            .map(|(space, info)| Found { space, info })
+            .ok_or_else(|| prefix.not_found(false)),
+        None => Err(prefix.not_found(!home.is_private_unlocked())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry() -> Located {
+        Located {
+            id: DocId([7; 16]),
+            space: SpaceKind::Private,
+            author: Author::Me,
+            record: Record::Entry(Entry {
+                title: Some("Rain".to_owned()),
+                title_others: Vec::new(),
+                date: "2026-07-01T21:30".to_owned(),
+                paragraphs: vec![
+                    Paragraph {
+                        text: "It rained.".to_owned(),
+                        others: Vec::new(),
+                    },
+                    Paragraph {
+                        text: "All day.".to_owned(),
+                        others: vec!["All night.".to_owned()],
+                    },
+                ],
+                tags: vec!["sea".to_owned()],
+                created_at_ms: 0,
+                saved_at_ms: 1000,
+                openings: Vec::new(),
+            }),
+        }
+    }
+
+    #[test]
+    fn scripts_get_the_shape_they_were_promised() {
+        let value = entry().to_json(&Names::new("Ana", Some("Ben")));
+        let expected = json!({
+            "id": "07".repeat(16),
+            "space": "me",
+            "author": "me",
+            "author_name": "Ana",
+            "kind": "entry",
+            "date": "2026-07-01T21:30",
+            "title": "Rain",
+            "text": "It rained.\nAll day.",
+            "versions": true,
+            "tags": ["sea"],
+            "created_at": "1970-01-01T00:00:00Z",
+            "saved_at": "1970-01-01T00:00:01Z",
+        });
+        assert_eq!(value, expected);
+    }
+
+    #[test]
+    fn an_opening_tells_its_stage_and_its_author() {
+        let opening = Located {
+            id: DocId([8; 16]),
+            space: SpaceKind::Shared,
+            author: Author::Partner,
+            record: Record::Opening(Opening {
+                stage: opening::Stage::Room,
+                title: None,
+                title_others: Vec::new(),
+                date: "2026-07-01".to_owned(),
+                paragraphs: vec![Paragraph {
+                    text: "Sea.".to_owned(),
+                    others: Vec::new(),
+                }],
+                opened_on: "2026-07-02".to_owned(),
+            }),
+        };
+        let value = opening.to_json(&Names::new("Ana", Some("Ben")));
+        assert_eq!(value["space"], "us");
+        assert_eq!(value["author"], "partner");
+        assert_eq!(value["author_name"], "Ben");
+        assert_eq!(value["stage"], "room");
+        assert!(value["title"].is_null());
+    }
+}

@@ -1,0 +1,98 @@
+//! Asking a person: only where there is one.
+
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+
+use zeroize::Zeroizing;
+
+use crate::report::Failure;
+
+/// Largest text read from a pipe, in bytes: more than any entry can hold, so that nothing is cut
+/// without a word.
+const STDIN_MAX: u64 = 4 << 20;
+
+/// Whether somebody can answer a question.
+pub(crate) fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Asks on stderr and reads one line. `None` when the input has ended.
+pub(crate) fn ask(question: &str) -> Result<Option<Zeroizing<String>>, Failure> {
+    let mut err = io::stderr().lock();
+    write!(err, "{question} ")
+        .and_then(|()| err.flush())
+        .map_err(|error| trouble(&error))?;
+    drop(err);
+    let mut line = Zeroizing::new(String::new());
+    let read = io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .map_err(|error| trouble(&error))?;
+    Ok((read > 0).then_some(line))
+}
+
+/// Whether the answer to a question is yes. Anything but a clear yes is a no.
+pub(crate) fn agrees(question: &str) -> Result<bool, Failure> {
+    let answer = ask(&format!("{question} [yes/no]"))?;
+    Ok(answer.is_some_and(|answer| is_yes(&answer)))
+}
+
+fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+}
+
+/// Everything that standard input holds, as text.
+pub(crate) fn stdin_text() -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    io::stdin()
+        .lock()
+        .take(STDIN_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| trouble(&error))?;
+    if u64::try_from(bytes.len()).is_ok_and(|read| read > STDIN_MAX) {
+        return Err(ajar_journal::Error::from(ajar_journal::Invalid::TextTooLong).into());
+    }
+    text_of(bytes)
+}
+
+/// Bytes as text, without the line end that editors and `echo` add.
+pub(crate) fn text_of(bytes: Vec<u8>) -> Result<String, Failure> {
+    let mut text = String::from_utf8(bytes).map_err(|_| {
+        Failure::fixable("not-text", "The text is not UTF-8; nothing was kept.")
+            .hint("Convert it first, for example with `iconv -t utf-8`.")
+    })?;
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    Ok(text)
+}
+
+fn trouble(error: &io::Error) -> Failure {
+    Failure::fixable("input", format!("Cannot read the answer: {error}."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_clear_yes_is_a_yes() {
+        for yes in ["y", "yes\n", " YES "] {
+            assert!(is_yes(yes));
+        }
+        for no in ["", "\n", "n", "no", "yep maybe", "yes no", "ja"] {
+            assert!(!is_yes(no), "{no:?}");
+        }
+    }
+
+    #[test]
+    fn one_line_end_belongs_to_the_tool_and_no_more() {
+        assert_eq!(text_of(b"rain\n".to_vec()).unwrap(), "rain");
+        assert_eq!(text_of(b"rain\r\n".to_vec()).unwrap(), "rain");
+        assert_eq!(text_of(b"rain\n\n".to_vec()).unwrap(), "rain\n");
+        assert_eq!(text_of(b" rain".to_vec()).unwrap(), " rain");
+        assert_eq!(text_of(vec![0xff]).unwrap_err().code(), "not-text");
+    }
+}
