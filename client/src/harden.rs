@@ -1,6 +1,7 @@
 //! What the process does before it holds a secret (`docs/protocol.md` §2.16, Process).
 
 use std::io::Write;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit};
@@ -21,14 +22,28 @@ pub(crate) fn process() {
             rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     }
     std::panic::set_hook(Box::new(|panic| {
-        // The message of a panic may hold what somebody wrote; the place cannot.
-        let (file, line) = panic
+        // The message of a panic may hold what somebody wrote; the place cannot. Most panics
+        // of libraries are caught and answered where they happen, so nothing is said here.
+        let place = panic
             .location()
-            .map_or(("unknown place", 0), |place| (place.file(), place.line()));
-        let _ = writeln!(
-            std::io::stderr().lock(),
-            "Ajar met a mistake of its own and stopped (code P1 at {file}:{line}).\n\
-             What was kept stays kept. Please report this line."
-        );
+            .map(|place| (place.file().to_owned(), place.line()));
+        *LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner) = place;
     }));
+}
+
+/// Where the last panic happened.
+static LAST_PANIC: Mutex<Option<(String, u32)>> = Mutex::new(None);
+
+/// Says where a panic that nobody caught happened, and nothing of what it was about.
+pub(crate) fn tell_panic() {
+    let place = LAST_PANIC
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
+    let (file, line) = place.unwrap_or_else(|| ("unknown place".to_owned(), 0));
+    let _ = writeln!(
+        std::io::stderr().lock(),
+        "Ajar met a mistake of its own and stopped (code P1 at {file}:{line}).\n\
+         What was kept stays kept. Please report this line."
+    );
 }

@@ -33,9 +33,13 @@ use report::{Exit, Failure};
 #[must_use]
 pub fn main() -> ExitCode {
     harden::process();
-    // The hook has said where; a panic is our bug, never the person's.
     let exit = std::panic::catch_unwind(AssertUnwindSafe(|| run(std::env::args_os().collect())));
-    ExitCode::from(exit.unwrap_or(Exit::Bug).number())
+    let exit = exit.unwrap_or_else(|_| {
+        // A panic is our bug, never the person's.
+        harden::tell_panic();
+        Exit::Bug
+    });
+    ExitCode::from(exit.number())
 }
 
 fn run(args: Vec<OsString>) -> Exit {

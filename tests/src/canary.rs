@@ -9,7 +9,12 @@ pub fn disguises(text: &str) -> Vec<Vec<u8>> {
     let plain = text.as_bytes().to_vec();
     let utf16 = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let hex: String = plain.iter().map(|byte| format!("{byte:02x}")).collect();
-    let mut forms = vec![plain.clone(), utf16, hex.to_uppercase().into_bytes(), hex.into_bytes()];
+    let mut forms = vec![
+        plain.clone(),
+        utf16,
+        hex.to_uppercase().into_bytes(),
+        hex.into_bytes(),
+    ];
     for shift in 0..3 {
         let padded = [vec![0; shift], plain.clone()].concat();
         let encoded = base64(&padded);
@@ -75,7 +80,9 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn contains(content: &[u8], form: &[u8]) -> bool {
-    let Some(first) = form.first() else { return false };
+    let Some(first) = form.first() else {
+        return false;
+    };
     let mut rest = content;
     while let Some(at) = rest.iter().position(|byte| byte == first) {
         rest = rest.split_at(at).1;

@@ -55,9 +55,17 @@ impl Said {
     /// The error code in the JSON on standard error.
     #[must_use]
     pub fn error_code(&self) -> String {
-        let line = self.err.lines().rev().find(|line| line.starts_with('{')).unwrap_or_default();
+        let line = self
+            .err
+            .lines()
+            .rev()
+            .find(|line| line.starts_with('{'))
+            .unwrap_or_default();
         let json: Value = serde_json::from_str(line).unwrap_or_default();
-        json["error"]["code"].as_str().unwrap_or_default().to_owned()
+        json["error"]["code"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 }
 
@@ -78,8 +86,15 @@ impl Person {
         let person = Self::new(name);
         let words = person.folder.path().join("words.txt");
         let words = words.to_str().unwrap();
-        let init =
-            person.ajar(&["init", "--name", name, "--relay", relay, "--words-file", words]);
+        let init = person.ajar(&[
+            "init",
+            "--name",
+            name,
+            "--relay",
+            relay,
+            "--words-file",
+            words,
+        ]);
         assert_eq!(init.code, 0, "{init:?}");
         std::fs::remove_file(words).unwrap();
         person
@@ -153,7 +168,11 @@ impl Person {
                 }
             }
         });
-        Running { child, lines, errors }
+        Running {
+            child,
+            lines,
+            errors,
+        }
     }
 
     /// Keeps an entry in *Only me*; returns its id.
@@ -200,7 +219,9 @@ impl Running {
         let until = Instant::now() + within;
         let mut seen = Vec::new();
         while let Some(left) = until.checked_duration_since(Instant::now()) {
-            let Ok(line) = self.lines.recv_timeout(left) else { break };
+            let Ok(line) = self.lines.recv_timeout(left) else {
+                break;
+            };
             let json: Value = serde_json::from_str(&line).unwrap_or_default();
             if json["event"] == event {
                 return json;

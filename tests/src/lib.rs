@@ -14,12 +14,18 @@ pub mod relay;
 
 use std::path::PathBuf;
 
-/// Path of a binary of this workspace, built for the same profile as the running test.
+/// Path of a binary of this workspace, built for the same profile as the running program.
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.parent().and_then(|deps| deps.parent()).unwrap();
-    let path = profile.join(name);
-    assert!(path.exists(), "{name} is not built; run tests/run, which builds the binaries first");
-    path
+    let running = std::env::current_exe().unwrap();
+    // Tests lie in a folder below that of the binaries.
+    let found = running
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join(name));
+    let found = found.into_iter().find(|path| path.is_file());
+    found.unwrap_or_else(|| {
+        panic!("{name} is not built; `tests/run` and `cargo build --workspace --bins` build it")
+    })
 }

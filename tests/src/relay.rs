@@ -18,15 +18,29 @@ impl Relay {
     #[must_use]
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut relay = Self { folder, process: None, port: 0 };
+        let mut relay = Self {
+            folder,
+            process: None,
+            port: 0,
+        };
         let init = relay.command(&["init"]).output().unwrap();
-        assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
+        assert!(
+            init.status.success(),
+            "{}",
+            String::from_utf8_lossy(&init.stderr)
+        );
         // Tests open more codes in an hour than two people do.
         let path = relay.data().join("relay.toml");
         let config = std::fs::read_to_string(&path).unwrap();
         let config = config
-            .replace("# mailbox_opens_per_hour = 10", "mailbox_opens_per_hour = 10000")
-            .replace("# mailbox_joins_per_hour = 30", "mailbox_joins_per_hour = 10000")
+            .replace(
+                "# mailbox_opens_per_hour = 10",
+                "mailbox_opens_per_hour = 10000",
+            )
+            .replace(
+                "# mailbox_joins_per_hour = 30",
+                "mailbox_joins_per_hour = 10000",
+            )
             .replace("# refusal_milliseconds = 100", "refusal_milliseconds = 5");
         std::fs::write(&path, config).unwrap();
         relay.serve();
@@ -70,7 +84,11 @@ impl Relay {
             if let Ok(text) = std::fs::read_to_string(&ready) {
                 break text;
             }
-            assert!(started.elapsed() < Duration::from_secs(20), "the relay did not start: {}", self.log_text());
+            assert!(
+                started.elapsed() < Duration::from_secs(20),
+                "the relay did not start: {}",
+                self.log_text()
+            );
             std::thread::sleep(Duration::from_millis(10));
         };
         let ready: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -99,8 +117,15 @@ impl Relay {
     /// A new address with a claim.
     #[must_use]
     pub fn invite(&self) -> String {
-        let out = self.command(&["invite", "--json", "--host", "127.0.0.1"]).output().unwrap();
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let out = self
+            .command(&["invite", "--json", "--host", "127.0.0.1"])
+            .output()
+            .unwrap();
+        assert!(
+            out.status.success(),
+            "{}",
+            String::from_utf8_lossy(&out.stderr)
+        );
         let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
         json["address"].as_str().unwrap().to_owned()
     }

@@ -11,28 +11,40 @@ struct Random(u64);
 
 impl Random {
     fn new() -> Self {
-        let seed = std::env::var("AJAR_SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed = std::env::var("AJAR_SEED")
+            .ok()
+            .and_then(|seed| seed.parse().ok());
         let seed = seed.unwrap_or_else(|| u64::from(std::process::id()));
         println!("replay with AJAR_SEED={seed}");
         Self(seed)
     }
 
     fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
     }
 }
 
 fn two(relay: &Relay) -> (Person, Person) {
     let address = relay.invite();
-    let (ana, ben) = (Person::with_home("Ana", &address), Person::with_home("Ben", &address));
+    let (ana, ben) = (
+        Person::with_home("Ana", &address),
+        Person::with_home("Ben", &address),
+    );
     pair(&ana, &ben);
     (ana, ben)
 }
 
 fn no_notices(person: &Person) {
     let status = person.ajar(&["status"]).json();
-    assert_eq!(status["notices"].as_array().map(Vec::len), Some(0), "{status}");
+    assert_eq!(
+        status["notices"].as_array().map(Vec::len),
+        Some(0),
+        "{status}"
+    );
     let doctor = person.ajar(&["doctor"]);
     assert_eq!(doctor.code, 0, "{doctor:?}");
 }

@@ -30,7 +30,11 @@ fn an_entry_opened_by_ana_is_with_ben_within_a_second_and_the_other_way_round() 
         assert_eq!(opened.code, 0, "{opened:?}");
         let event = watch.event("document", SOON);
         // The time includes starting the process and unlocking its home.
-        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+        assert!(
+            began.elapsed() < Duration::from_secs(3),
+            "{:?}",
+            began.elapsed()
+        );
         assert_eq!(event["author_name"], writer.name.as_str(), "{event}");
         assert_eq!(event["title"], "A small thing");
         drop(watch);
@@ -49,7 +53,10 @@ fn a_private_entry_stays_where_it_is_until_it_is_opened() {
     assert_eq!(ben.ajar(&["show", &id]).code, 1);
 
     let preview = ana.ajar(&["open", &id, "--stage", "room", "--preview"]);
-    assert!(preview.out.contains("I am not ready to say this"), "{preview:?}");
+    assert!(
+        preview.out.contains("I am not ready to say this"),
+        "{preview:?}"
+    );
     ben.sync();
     assert!(ben.shared_texts().is_empty(), "a preview sends nothing");
 
@@ -83,9 +90,17 @@ fn offline_edits_on_both_sides_converge() {
     let mut copies = Vec::new();
     for person in [&ana, &ben] {
         let id = person.write("Ours", &format!("first words of {}", person.name));
-        assert_eq!(person.ajar(&["open", &id, "--stage", "room", "--yes"]).code, 0);
+        assert_eq!(
+            person.ajar(&["open", &id, "--stage", "room", "--yes"]).code,
+            0
+        );
         let mine = person.ajar(&["list", "--us"]).json();
-        let mine = mine.as_array().unwrap().iter().find(|item| item["author"] == "me").unwrap();
+        let mine = mine
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|item| item["author"] == "me")
+            .unwrap();
         copies.push(mine["id"].as_str().unwrap().to_owned());
     }
     ana.sync();
@@ -104,7 +119,10 @@ fn offline_edits_on_both_sides_converge() {
     assert_eq!(ana.shared_texts(), ben.shared_texts());
     assert_eq!(
         ana.shared_texts(),
-        [format!("later words of {}", ana.name), format!("later words of {}", ben.name)]
+        [
+            format!("later words of {}", ana.name),
+            format!("later words of {}", ben.name)
+        ]
     );
     // Nobody can change the other's words.
     let refused = ben.ajar(&["edit", &copies[0], "words in her mouth"]);
@@ -131,11 +149,24 @@ fn neither_the_relay_nor_a_locked_home_holds_a_readable_word() {
         "CANARY-name",
     ];
     assert_eq!(canary::find(relay.everything(), &canaries), [], "relay");
-    assert!(canary::files(relay.everything()).len() > 3, "the relay has stored something");
+    assert!(
+        canary::files(relay.everything()).len() > 3,
+        "the relay has stored something"
+    );
     for person in [&ana, &ben] {
-        assert_eq!(canary::find(&person.home(), &canaries), [], "home of {}", person.name);
+        assert_eq!(
+            canary::find(&person.home(), &canaries),
+            [],
+            "home of {}",
+            person.name
+        );
         let passphrase = person.passphrase.as_str();
-        assert_eq!(canary::find(&person.home(), &[passphrase]), [], "{}", person.name);
+        assert_eq!(
+            canary::find(&person.home(), &[passphrase]),
+            [],
+            "{}",
+            person.name
+        );
     }
     // The search itself works.
     std::fs::write(relay.data().join("planted"), "xQ0FOQVJZLXRpdGxlLW9mLWl0").unwrap();
@@ -150,7 +181,11 @@ fn the_partners_view_is_the_same_with_no_or_many_private_entries() {
     ben.sync();
     let view = |person: &Person| {
         let status = person.ajar(&["status"]).json();
-        let shared = status["spaces"].as_array().unwrap().iter().find(|s| s["kind"] == "us");
+        let shared = status["spaces"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|s| s["kind"] == "us");
         let mut shared = shared.cloned().unwrap();
         // When this device last heard the relay is its own doing.
         shared.as_object_mut().unwrap().remove("last_heard");

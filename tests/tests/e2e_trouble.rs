@@ -30,7 +30,11 @@ fn a_relay_with_another_key_is_refused_and_nothing_is_sent() {
     let ana = Person::with_home("Ana", &format!("{place}#{key}"));
     let _ = ana.write("kept", "still there");
     let said = ana.ajar(&["sync", "--timeout", "5"]).exits(5);
-    assert!(said.err.contains("not the one you set up. Nothing was sent."), "{said:?}");
+    assert!(
+        said.err
+            .contains("not the one you set up. Nothing was sent."),
+        "{said:?}"
+    );
     assert_eq!(ana.ajar(&["list"]).json().as_array().map(Vec::len), Some(1));
 }
 
@@ -38,11 +42,16 @@ fn a_relay_with_another_key_is_refused_and_nothing_is_sent() {
 fn a_relay_that_is_down_costs_nothing_but_time() {
     let mut relay = Relay::start();
     let address = relay.invite();
-    let (ana, ben) = (Person::with_home("Ana", &address), Person::with_home("Ben", &address));
+    let (ana, ben) = (
+        Person::with_home("Ana", &address),
+        Person::with_home("Ben", &address),
+    );
     pair(&ana, &ben);
     relay.kill();
     let id = ana.write("kept", "written in the cellar");
-    let opened = ana.ajar(&["open", &id, "--stage", "room", "--yes", "--timeout", "1"]).exits(4);
+    let opened = ana
+        .ajar(&["open", &id, "--stage", "room", "--yes", "--timeout", "1"])
+        .exits(4);
     assert!(!opened.err.is_empty(), "{opened:?}");
     relay.serve();
     ana.sync();
@@ -54,9 +63,15 @@ fn a_relay_that_is_down_costs_nothing_but_time() {
 fn a_wrong_code_pairs_nobody_and_is_used_up() {
     let relay = Relay::start();
     let address = relay.invite();
-    let (ana, ben) = (Person::with_home("Ana", &address), Person::with_home("Ben", &address));
+    let (ana, ben) = (
+        Person::with_home("Ana", &address),
+        Person::with_home("Ben", &address),
+    );
     let pairing = ana.start(&["pair", "--yes"]);
-    let code = pairing.event("code", SOON)["code"].as_str().unwrap().to_owned();
+    let code = pairing.event("code", SOON)["code"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let number = code.split('-').next().unwrap();
     let guess = format!("{number}-abandon-ability-able");
     let said = ben.ajar(&["join", &guess, "--yes"]).exits(1);
@@ -70,13 +85,27 @@ fn a_wrong_code_pairs_nobody_and_is_used_up() {
 
 #[test]
 fn a_code_that_cannot_be_right_contacts_nobody() {
-    let ana = Person::with_home("Ana", "ajar-relay:127.0.0.1:9#vb24ls5topphiswcro3s3dgfts7ch4j2zk6ofq5mpo6kpdghfpoa");
-    for code in ["4821", "4821-abandon-ability", "abandon-ability-able", "4821-abandon-ability-zzzzz"] {
+    let ana = Person::with_home(
+        "Ana",
+        "ajar-relay:127.0.0.1:9#vb24ls5topphiswcro3s3dgfts7ch4j2zk6ofq5mpo6kpdghfpoa",
+    );
+    for code in [
+        "4821",
+        "4821-abandon-ability",
+        "abandon-ability-able",
+        "4821-abandon-ability-zzzzz",
+    ] {
         let began = std::time::Instant::now();
         let said = ana.ajar(&["join", code, "--yes"]);
         assert!(said.code == 1 || said.code == 2, "{said:?}");
-        assert!(began.elapsed() < Duration::from_secs(4), "no network for {code}");
-        assert!(!said.err.contains("zzzzz"), "the words are not repeated: {said:?}");
+        assert!(
+            began.elapsed() < Duration::from_secs(4),
+            "no network for {code}"
+        );
+        assert!(
+            !said.err.contains("zzzzz"),
+            "the words are not repeated: {said:?}"
+        );
     }
 }
 
@@ -84,11 +113,16 @@ fn a_code_that_cannot_be_right_contacts_nobody() {
 fn a_second_process_is_told_who_has_the_home() {
     let relay = Relay::start();
     let address = relay.invite();
-    let (ana, ben) = (Person::with_home("Ana", &address), Person::with_home("Ben", &address));
+    let (ana, ben) = (
+        Person::with_home("Ana", &address),
+        Person::with_home("Ben", &address),
+    );
     pair(&ana, &ben);
     let watch = ana.start(&["sync", "--watch"]);
     let _ = watch.event("caught-up", SOON);
-    let said = ana.ajar_with_input(&["write", "-"], "typed meanwhile").exits(1);
+    let said = ana
+        .ajar_with_input(&["write", "-"], "typed meanwhile")
+        .exits(1);
     assert_eq!(said.error_code(), "in-use", "{said:?}");
     assert!(said.err.contains(&watch.child.id().to_string()), "{said:?}");
     watch.kill();

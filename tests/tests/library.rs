@@ -17,8 +17,13 @@ fn passphrase() -> Passphrase {
 }
 
 fn home(dir: &std::path::Path, name: &str, relay: &str) -> Home {
-    let new = NewHome { name: name.to_owned(), relay: Some(relay.parse().unwrap()) };
-    let builder = Builder::new(dir).with_passphrase(passphrase()).with_kdf(KdfParams::FLOOR);
+    let new = NewHome {
+        name: name.to_owned(),
+        relay: Some(relay.parse().unwrap()),
+    };
+    let builder = Builder::new(dir)
+        .with_passphrase(passphrase())
+        .with_kdf(KdfParams::FLOOR);
     builder.create(new).unwrap().0
 }
 
@@ -33,19 +38,26 @@ async fn pair(ana: &Home, ben: &Home) {
     let (shown, entered) = tokio::join!(show, enter);
     let (shown, entered) = (shown.unwrap(), entered.unwrap());
     assert_eq!(shown.words, entered.words);
-    assert_eq!((shown.partner.as_str(), entered.partner.as_str()), ("Ben", "Ana"));
+    assert_eq!(
+        (shown.partner.as_str(), entered.partner.as_str()),
+        ("Ben", "Ana")
+    );
 }
 
 fn write(space: &Space, text: &str) -> DocId {
     let document = space.create_document(Ownership::Mine).unwrap();
     let text = text.to_owned();
-    document.change(move |tx| tx.put(ROOT, "text", text)).unwrap();
+    document
+        .change(move |tx| tx.put(ROOT, "text", text))
+        .unwrap();
     document.id()
 }
 
 fn read(space: &Space, doc: DocId) -> Option<String> {
     let look = |doc: &ajar_sync::automerge::Automerge| {
-        doc.get(ROOT, "text").unwrap().map(|(value, _)| value.into_string().unwrap())
+        doc.get(ROOT, "text")
+            .unwrap()
+            .map(|(value, _)| value.into_string().unwrap())
     };
     space.document(doc).read(look).ok().flatten()
 }
@@ -58,8 +70,10 @@ async fn ana_and_ben_write_to_each_other_live() {
     let ana = home(here.path(), "Ana", &address);
     let ben = home(there.path(), "Ben", &address);
     pair(&ana, &ben).await;
-    let (us_ana, us_ben) =
-        (ana.space(SpaceKind::Shared).unwrap(), ben.space(SpaceKind::Shared).unwrap());
+    let (us_ana, us_ben) = (
+        ana.space(SpaceKind::Shared).unwrap(),
+        ben.space(SpaceKind::Shared).unwrap(),
+    );
     us_ana.connect().unwrap();
     us_ben.connect().unwrap();
     us_ana.relay_has_everything().await.unwrap();
@@ -70,14 +84,24 @@ async fn ana_and_ben_write_to_each_other_live() {
     let doc = write(&us_ana, "I was afraid on the stairs");
     let seen = tokio::time::timeout(WAIT, async {
         loop {
-            if let Some(SpaceEvent::Document { doc, here: false, .. }) = events.next().await {
+            if let Some(SpaceEvent::Document {
+                doc, here: false, ..
+            }) = events.next().await
+            {
                 return doc;
             }
         }
     });
     assert_eq!(seen.await.unwrap(), doc);
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
-    assert_eq!(read(&us_ben, doc).as_deref(), Some("I was afraid on the stairs"));
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(
+        read(&us_ben, doc).as_deref(),
+        Some("I was afraid on the stairs")
+    );
 
     let answer = write(&us_ben, "I did not know");
     us_ben.relay_has_everything().await.unwrap();
@@ -104,8 +128,10 @@ async fn what_is_written_offline_travels_later_and_survives_closing() {
     let open = |dir: &std::path::Path| Builder::new(dir).with_passphrase(passphrase()).open();
     let ana = open(here.path()).unwrap();
     let ben = open(there.path()).unwrap();
-    let (us_ana, us_ben) =
-        (ana.space(SpaceKind::Shared).unwrap(), ben.space(SpaceKind::Shared).unwrap());
+    let (us_ana, us_ben) = (
+        ana.space(SpaceKind::Shared).unwrap(),
+        ben.space(SpaceKind::Shared).unwrap(),
+    );
     us_ana.sync(WAIT).await.unwrap();
     us_ben.sync(WAIT).await.unwrap();
     us_ana.sync(WAIT).await.unwrap();

@@ -41,7 +41,10 @@ fn read_diary(path: &str) -> Result<Vec<Day>, Failure> {
 }
 
 fn home(dir: &std::path::Path, name: &str, relay: &str) -> Result<Home, Failure> {
-    let new = NewHome { name: name.to_owned(), relay: Some(relay.parse()?) };
+    let new = NewHome {
+        name: name.to_owned(),
+        relay: Some(relay.parse()?),
+    };
     let passphrase = Passphrase::new("quiet harbor linen oak")?;
     Ok(Builder::new(dir).with_passphrase(passphrase).create(new)?.0)
 }
@@ -74,7 +77,10 @@ fn keep<T: Send + 'static>(
         let doc = space.create_document(Ownership::Mine)?.id();
         ids.push(doc);
         let write = write.clone();
-        edits.push(BatchEdit { doc, apply: Box::new(move |tx| write(tx, &item)) });
+        edits.push(BatchEdit {
+            doc,
+            apply: Box::new(move |tx| write(tx, &item)),
+        });
     }
     space.change_all(edits)?;
     Ok(ids)
@@ -90,11 +96,16 @@ fn chunks<T>(items: Vec<T>, size: usize) -> Vec<Vec<T>> {
 }
 
 #[tokio::main]
-#[expect(clippy::print_stdout, reason = "the report is what this program is for")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the report is what this program is for"
+)]
 async fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let one_by_one = arguments.iter().any(|argument| argument == "--one-by-one");
-    let path = arguments.iter().find(|argument| !argument.starts_with("--"));
+    let path = arguments
+        .iter()
+        .find(|argument| !argument.starts_with("--"));
     let path = path.ok_or("usage: diary DIARY.jsonl [--one-by-one]")?;
     let days = read_diary(path)?;
     let characters: usize = days.iter().map(|day| day.text.len()).sum();
@@ -143,12 +154,18 @@ async fn main() -> Result<(), Failure> {
     let began = Instant::now();
     us_ana.sync(WAIT).await?;
     let (sent, received) = us_ana.traffic();
-    println!("Ana to relay: {:.2?}, {sent} bytes sent, {received} received", began.elapsed());
+    println!(
+        "Ana to relay: {:.2?}, {sent} bytes sent, {received} received",
+        began.elapsed()
+    );
 
     let began = Instant::now();
     us_ben.sync(WAIT).await?;
     let (sent, received) = us_ben.traffic();
-    println!("relay to Ben: {:.2?}, {received} bytes received, {sent} sent", began.elapsed());
+    println!(
+        "relay to Ben: {:.2?}, {received} bytes received, {sent} sent",
+        began.elapsed()
+    );
     let theirs = us_ben.documents()?.len();
     if theirs != count {
         return Err(format!("Ben has {theirs} of {count} documents").into());
@@ -157,7 +174,10 @@ async fn main() -> Result<(), Failure> {
     let began = Instant::now();
     me.sync(WAIT).await?;
     let (sent, _) = me.traffic();
-    println!("Only me to relay: {:.2?}, {sent} bytes sent", began.elapsed());
+    println!(
+        "Only me to relay: {:.2?}, {sent} bytes sent",
+        began.elapsed()
+    );
     let stored: u64 = ajar_tests::canary::files(&relay.data().join("db"))
         .iter()
         .filter_map(|file| std::fs::metadata(file).ok())
