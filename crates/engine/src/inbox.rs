@@ -410,6 +410,20 @@ impl<S: Store> Replica<S> {
         }
     }
 
+    /// What still waits when the relay has nothing more stands on something that is missing:
+    /// it counts as missing too, and is told when it lasts.
+    pub(crate) fn hear_of_parked(&mut self, now: Now) {
+        let waiting: Vec<(DeviceId, u64)> = self
+            .parked
+            .iter()
+            .filter(|(device, _)| self.space.device(device).is_some())
+            .filter_map(|(device, parked)| parked.keys().next_back().map(|last| (*device, *last)))
+            .collect();
+        for (device, last) in waiting {
+            self.hear_of(now, device, last);
+        }
+    }
+
     /// Moves the frontier past an envelope and keeps it.
     fn advance(&mut self, envelope: &VerifiedEnvelope) {
         let header = envelope.header();

@@ -188,7 +188,7 @@ impl<S: Store> Replica<S> {
                     self.pause(now, reason);
                 }
             }
-            RelayMsg::CaughtUp => self.reached_the_end(send),
+            RelayMsg::CaughtUp => self.reached_the_end(now, send),
             // A refusal ends the connection, which is the driver's business; mailboxes are
             // another kind of connection.
             RelayMsg::LinkStored { .. }
@@ -369,7 +369,7 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    fn reached_the_end(&mut self, send: &mut Vec<ClientMsg>) {
+    fn reached_the_end(&mut self, now: Now, send: &mut Vec<ClientMsg>) {
         let parked = !self.parked.is_empty();
         let subscription = self.subscription();
         let frontier = &self.progress.frontier;
@@ -385,6 +385,7 @@ impl<S: Store> Replica<S> {
         }
         uplink.caught_up = true;
         self.pending.events.push(Event::CaughtUp);
+        self.hear_of_parked(now);
     }
 
     fn newly_delivered(&mut self) -> bool {

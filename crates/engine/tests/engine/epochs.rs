@@ -215,6 +215,8 @@ fn an_epoch_on_an_unknown_parent_waits_and_blocks_only_its_author() {
     // Reconnecting does not turn into an endless request.
     world.reconnect(ANA);
     assert!(world.devices[ANA].home.caught_up());
+    // What waits is not silently forgotten: it counts as missing.
+    assert!(world.devices[ANA].home.status().missing > 0);
 }
 
 #[test]
