@@ -11,17 +11,29 @@ pub struct Relay {
     folder: TempDir,
     process: Option<Child>,
     port: u16,
+    log_level: &'static str,
 }
 
 impl Relay {
     /// Makes a data folder and starts the relay on a free port of the loopback.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_logging("trace")
+    }
+
+    /// The same without a log to speak of, for measuring.
+    #[must_use]
+    pub fn start_quiet() -> Self {
+        Self::start_logging("warn")
+    }
+
+    fn start_logging(log_level: &'static str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut relay = Self {
             folder,
             process: None,
             port: 0,
+            log_level,
         };
         let init = relay.command(&["init"]).output().unwrap();
         assert!(
@@ -73,7 +85,7 @@ impl Relay {
             .command(&["serve", "--listen", &listen])
             .arg("--ready-file")
             .arg(&ready)
-            .env("AJAR_RELAY_LOG", "trace")
+            .env("AJAR_RELAY_LOG", self.log_level)
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
