@@ -1,7 +1,8 @@
 //! Reading back everything a replica holds.
 
-use ajar_protocol::{DeviceId, EnvelopeId};
+use ajar_protocol::{DeviceId, Envelope, EnvelopeId};
 
+use crate::error::EngineError;
 use crate::replica::Replica;
 use crate::store::Store;
 
@@ -63,6 +64,18 @@ impl<S: Store> Replica<S> {
             }
         }
         checked
+    }
+
+    /// One envelope as it is kept; `None` beyond the frontier.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`], [`EngineError::Damaged`].
+    pub fn envelope(
+        &mut self,
+        device: &DeviceId,
+        counter: u64,
+    ) -> Result<Option<Envelope>, EngineError> {
+        self.stored_envelope(device, counter)
     }
 
     /// The store underneath.

@@ -74,13 +74,13 @@ impl Pending {
 }
 
 impl<S: Store> Replica<S> {
-    /// Starts the replica of a new space and makes it durable.
+    /// Starts the replica of a new space and makes it durable. The key ring is written last:
+    /// a store without one holds no replica, and is to be made anew.
     ///
     /// # Errors
-    /// [`EngineError`]; nothing is kept then.
+    /// [`EngineError`]; there is no replica then.
     pub fn create(mut store: S, new: NewSpace) -> Result<Self, EngineError> {
         let space = Space::new(new.genesis, new.chains, new.secrets)?;
-        store.save_keys(&encode_keys(&space.secrets, &[]))?;
         let mut batch = Batch::default();
         batch.put(Key::Genesis, space.genesis.encode());
         for chain in &space.chains {
@@ -95,6 +95,8 @@ impl<S: Store> Replica<S> {
         batch.put(Key::Meta, meta.encode());
         batch.put(Key::Frontier, Progress::default().encode());
         store.commit(batch)?;
+        // Last: whoever finds keys finds a whole replica, whenever the machine dies.
+        store.save_keys(&encode_keys(&space.secrets, &[]))?;
         Self::open(store)
     }
 

@@ -28,6 +28,8 @@ mod store_failures;
 #[cfg(test)]
 mod toy_relay;
 #[cfg(test)]
+mod vectors;
+#[cfg(test)]
 mod withheld;
 #[cfg(test)]
 mod world;
