@@ -115,7 +115,7 @@ pub(crate) struct Join {
 
 /// Keep an entry in Only me
 ///
-/// Nobody else sees it, not even that it exists. No network is needed. Without TEXT your editor
+/// Your partner does not see it, not even that it exists. No network is needed. Without TEXT your editor
 /// opens ($VISUAL or $EDITOR), or type and end with Ctrl-D.
 #[derive(Debug, Args)]
 #[command(
@@ -277,6 +277,15 @@ pub(crate) enum RelayCommand {
     /// Print the address of your relay
     #[command(after_help = "Example:  ajar relay show")]
     Show,
+    /// Use this address from now on: another relay, or the same one with a new invitation
+    ///
+    /// Your devices bring everything that is kept here to it with the next exchange. Your partner
+    /// has to do the same. Price: until both have, you do not hear from each other.
+    #[command(after_help = "Example:  ajar relay move 'ajar-relay:relay.example:4433#…'")]
+    Move {
+        /// Address of the relay, as `ajar-relay invite` prints it (in quotes)
+        address: String,
+    },
 }
 
 /// See all of it once: a relay and two people, in a temporary folder

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use ajar_protocol::id::hash;
 use serde::{Deserialize, Serialize};
 
-use crate::data::{DataDir, DataError, write_whole};
+use crate::data::{DataDir, DataError, create_folder, write_whole};
 
 /// Label under which claims are hashed.
 const LABEL: &str = "ajar/v1/relay-claim";
@@ -55,7 +55,7 @@ impl Claims {
     pub fn create(&self, spaces: u32) -> Result<[u8; 16], DataError> {
         let mut claim = [0; 16];
         getrandom::fill(&mut claim).map_err(|_| DataError::Random)?;
-        fs::create_dir_all(&self.folder).map_err(|source| DataError::Io {
+        create_folder(&self.folder).map_err(|source| DataError::Io {
             what: "create",
             path: self.folder.clone(),
             source,

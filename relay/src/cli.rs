@@ -124,6 +124,9 @@ pub enum ConfigCommand {
         /// Configuration instead of relay.toml in the data folder
         #[arg(long, value_name = "FILE", env = "AJAR_RELAY_CONFIG")]
         config: Option<PathBuf>,
+        /// UDP address instead of that in the configuration
+        #[arg(long, value_name = "IP:PORT", env = "AJAR_RELAY_LISTEN")]
+        listen: Option<SocketAddr>,
     },
 }
 
@@ -210,10 +213,15 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Spaces { data, json } => spaces(&data_dir(data, json)?, json),
         Command::Doctor { data, json } => doctor(&data_dir(data, json)?, json),
         Command::Config {
-            command: ConfigCommand::Check { data, config },
+            command:
+                ConfigCommand::Check {
+                    data,
+                    config,
+                    listen,
+                },
         } => {
             let data = data_dir(data, false)?;
-            let config = Config::load(data.root(), config.as_deref(), None).or_fail(false)?;
+            let config = Config::load(data.root(), config.as_deref(), listen).or_fail(false)?;
             let limits = toml::to_string(&config.limits).or_fail(false)?;
             let advertise = config
                 .advertise
@@ -428,10 +436,13 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
         use tokio::signal::unix::{SignalKind, signal};
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        // A terminal that goes away ends the relay as cleanly as a request.
+        let mut hangup = signal(SignalKind::hangup())?;
         Ok(async move {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
+                _ = hangup.recv() => {}
             }
         })
     }

@@ -62,7 +62,8 @@ fn new_file(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-fn create_folder(path: &Path) -> io::Result<()> {
+/// Makes a folder that only its owner can look into.
+pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

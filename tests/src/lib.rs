@@ -3,6 +3,7 @@
 //! Nothing in here is used by the product.
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::panic,
     clippy::missing_panics_doc,
     reason = "a harness that fails should fail loudly and at the spot"

@@ -1,4 +1,5 @@
 //! The sync crate by itself, against a real relay process.
+#![expect(clippy::unwrap_used, reason = "a test fails where it breaks")]
 
 use std::time::{Duration, Instant};
 

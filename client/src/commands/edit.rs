@@ -26,6 +26,7 @@ pub(crate) fn run(context: &Context, args: &Edit) -> Result<(), Failure> {
         ));
     }
     let is_opening = matches!(located.record, Record::Opening(_));
+    let is_open = matches!(&located.record, Record::Entry(entry) if !entry.openings.is_empty());
     if is_opening && !args.tags.is_empty() {
         return Err(Failure::fixable(
             "tags-stay-private",
@@ -72,7 +73,8 @@ pub(crate) fn run(context: &Context, args: &Edit) -> Result<(), Failure> {
     })?;
     out.talk(match (changed, is_opening) {
         (false, _) => "Nothing changed.",
-        (true, false) => "Kept in Only me. What you opened from it stays as it was.",
+        (true, false) if is_open => "Kept in Only me. What you opened from it stays as it was.",
+        (true, false) => "Kept in Only me.",
         (true, true) => "Kept here. `ajar sync` brings it to your partner.",
     });
     Ok(())

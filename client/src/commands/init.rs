@@ -81,7 +81,7 @@ pub(crate) fn run(context: &Context, args: &Init) -> Result<(), Failure> {
     home.close()?;
     out.talk(
         "Only me is there from the beginning: what you write stays in it until you open it. With a\n\
-         relay it is kept there too, sealed, so that a lost device loses nothing; your partner never sees it.",
+         relay it is kept there too, sealed before it leaves this device. Your partner never sees it.",
     );
     out.talk(match args.relay {
         Some(_) => "Next: `ajar write`, and to meet your partner: `ajar pair` on one side, `ajar join` on the other.",

@@ -1,5 +1,6 @@
 //! `ajar relay`: which relay this journal uses.
 
+use ajar_sync::{AddressError, RelayAddress};
 use serde_json::json;
 
 use crate::cli::{Relay, RelayCommand};
@@ -7,7 +8,9 @@ use crate::context::{Context, Need};
 use crate::report::Failure;
 
 pub(crate) fn run(context: &Context, args: &Relay) -> Result<(), Failure> {
-    let RelayCommand::Show = args.command;
+    if let RelayCommand::Move { address } = &args.command {
+        return set(context, address);
+    }
     let home = context.open_home(Need::Home)?;
     let relay = home.relay();
     home.close()?;
@@ -25,4 +28,30 @@ pub(crate) fn run(context: &Context, args: &Relay) -> Result<(), Failure> {
             Ok(())
         }
     }
+}
+
+/// Takes another address. Nothing is sent: the next exchange fills the relay from what is here.
+fn set(context: &Context, address: &str) -> Result<(), Failure> {
+    let relay: RelayAddress = address
+        .parse()
+        .map_err(|error: AddressError| Failure::fixable("bad-relay", error))?;
+    // Both spaces get the address, so both must be open.
+    let home = context.open_home(Need::Private)?;
+    let same = home.relay().is_some_and(|old| old.key == relay.key);
+    home.set_relay(&relay)?;
+    let paired = home.partner_name().is_some();
+    home.close()?;
+    let shown = relay.without_claim().to_string();
+    context
+        .out
+        .data(&json!({"address": shown}), || shown.clone())?;
+    context
+        .out
+        .talk("Next: `ajar sync` brings everything that is kept here to it.");
+    if paired && !same {
+        context
+            .out
+            .talk("Your partner has to do the same. They need the same address.");
+    }
+    Ok(())
 }

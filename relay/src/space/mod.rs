@@ -331,6 +331,7 @@ impl Space {
             return refuse(waiter, Refusal::Conflict);
         }
         if state.bytes.saturating_add(size) > self.quota {
+            tracing::warn!("a space has used up its quota (bytes_per_space)");
             return refuse(waiter, Refusal::Quota);
         }
         state.bytes += size;

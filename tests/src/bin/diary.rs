@@ -141,7 +141,7 @@ async fn main() -> Result<(), Failure> {
     let began = Instant::now();
     let mut projections = Vec::new();
     for id in &entries {
-        let entry = me.document(*id).read(|doc| entry::read(doc))??;
+        let entry = me.document(*id).read(entry::read)??;
         projections.push(opening::project(&entry, Stage::Room)?);
     }
     for batch in chunks(projections, size) {
