@@ -1,9 +1,11 @@
 //! The thread that owns a replica. Everything that touches the replica runs here, one piece
 //! at a time; handles and the driver send it pieces of work over a bounded queue.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{JoinHandle, ThreadId};
 use std::time::Duration;
 
 use ajar_engine::{EngineError, Outputs, Replica};
@@ -21,6 +23,10 @@ const EVENTS: usize = 1024;
 /// Bundles of messages on their way to the connection; the engine's window keeps it small.
 pub(crate) const LINK: usize = 1024;
 
+const PANICKED: Error =
+    Error::Bug("a step failed badly and was undone; what was kept before is safe");
+const REENTERED: Error = Error::Bug("a change asked its own space for something and would wait");
+
 type Work = Box<dyn FnOnce(&mut Core) + Send>;
 
 enum Command {
@@ -32,8 +38,12 @@ enum Command {
 pub(crate) struct Core {
     pub(crate) replica: Replica<SealedStore>,
     link: Option<mpsc::Sender<Vec<ClientMsg>>>,
+    /// Connections so far: the end of an older one must not end a newer one.
+    links: u64,
     events: broadcast::Sender<SpaceEvent>,
     connection: watch::Sender<Connection>,
+    /// A piece of work panicked: memory may be ahead of the store or torn.
+    torn: bool,
 }
 
 impl Core {
@@ -55,11 +65,26 @@ impl Core {
         self.show_progress();
     }
 
-    pub(crate) fn link(&mut self, link: mpsc::Sender<Vec<ClientMsg>>) {
+    /// A connection begins; returns its number.
+    pub(crate) fn link(&mut self, link: mpsc::Sender<Vec<ClientMsg>>) -> u64 {
         self.link = Some(link);
+        self.links += 1;
+        self.links
     }
 
-    pub(crate) fn unlink(&mut self) {
+    /// The connection of that number has ended.
+    pub(crate) fn link_ended(&mut self, number: u64) {
+        if self.links == number {
+            self.unlink();
+        }
+    }
+
+    /// Whether the connection of that number is the one in use.
+    pub(crate) fn is_linked(&self, number: u64) -> bool {
+        self.links == number && self.link.is_some()
+    }
+
+    fn unlink(&mut self) {
         self.link = None;
         self.replica.disconnected();
     }
@@ -94,13 +119,42 @@ impl Core {
             }
         }
     }
+
+    /// Runs a piece of work; a panic in it (a bug of ours, of Automerge's, of the caller's
+    /// closure) becomes an error, and the replica is read anew before the next piece.
+    fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> Result<T, Error> {
+        let done = catch_unwind(AssertUnwindSafe(|| work(&mut *self)));
+        done.map_err(|_| {
+            self.torn = true;
+            PANICKED
+        })
+    }
+
+    /// Takes everything anew from the store, as after a death of the process. What was being
+    /// applied is still marked there, so an envelope that does this twice is set aside.
+    fn mend(&mut self) -> Result<(), Error> {
+        self.link = None;
+        let store = self.replica.store().again();
+        let opened = catch_unwind(AssertUnwindSafe(|| Replica::open(store)));
+        self.replica = opened.map_err(|_| PANICKED)??;
+        self.torn = false;
+        self.show_progress();
+        Ok(())
+    }
 }
 
 /// Handle of the thread.
 pub(crate) struct Worker {
     queue: SyncSender<Command>,
+    id: ThreadId,
     thread: Mutex<Option<JoinHandle<()>>>,
-    events: broadcast::Sender<SpaceEvent>,
+    stopped: AtomicBool,
+    /// Tells the thread to end after the piece of work at hand.
+    leave: Arc<AtomicBool>,
+    /// Set when the thread ended because the replica could not be mended.
+    failed: Arc<AtomicBool>,
+    /// Gone when the worker is stopped, so that listeners come to their end.
+    events: Mutex<Option<broadcast::Sender<SpaceEvent>>>,
     connection: watch::Sender<Connection>,
 }
 
@@ -109,38 +163,67 @@ impl Worker {
         let (queue, work) = sync_channel(QUEUE);
         let (events, _) = broadcast::channel(EVENTS);
         let (connection, _) = watch::channel(Connection::Off);
+        let (leave, failed) = (Arc::default(), Arc::default());
         let core = Core {
             replica,
             link: None,
+            links: 0,
             events: events.clone(),
             connection: connection.clone(),
+            torn: false,
         };
+        let (left, fail) = (Arc::clone(&leave), Arc::clone(&failed));
         let thread = std::thread::Builder::new()
             .name("replica".to_owned())
-            .spawn(move || run(core, &work))
+            .spawn(move || run(core, &work, &left, &fail))
             .map_err(|error| Error::Store(error.to_string()))?;
         Ok(Self {
             queue,
+            id: thread.thread().id(),
             thread: Mutex::new(Some(thread)),
-            events,
+            stopped: AtomicBool::new(false),
+            leave,
+            failed,
+            events: Mutex::new(Some(events)),
             connection,
         })
     }
 
-    /// Runs work on the thread and waits for its result.
+    fn is_this_thread(&self) -> bool {
+        std::thread::current().id() == self.id
+    }
+
+    /// Whether nothing can be asked of the replica any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.stopped.load(Ordering::Acquire) || self.failed.load(Ordering::Acquire)
+    }
+
+    fn gone(&self) -> Error {
+        if self.failed.load(Ordering::Acquire) {
+            Error::Store("the journal could not be read any more; open it again".to_owned())
+        } else {
+            Error::Closed
+        }
+    }
+
+    /// Runs work on the thread and waits for its result. Work that asks for more work would
+    /// wait for itself, and gets an error.
     pub(crate) fn call<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Core) -> T + Send + 'static,
     ) -> Result<T, Error> {
+        if self.is_this_thread() {
+            return Err(REENTERED);
+        }
         let (reply, result) = sync_channel(1);
         let work: Work = Box::new(move |core| {
             // Whoever asked may have gone.
-            let _ = reply.send(work(core));
+            let _ = reply.send(core.guarded(work));
         });
         self.queue
             .send(Command::Run(work))
-            .map_err(|_| Error::Closed)?;
-        result.recv().map_err(|_| Error::Closed)
+            .map_err(|_| self.gone())?;
+        result.recv().map_err(|_| self.gone())?
     }
 
     /// As [`Self::call`], without blocking the async runtime.
@@ -150,7 +233,7 @@ impl Worker {
     ) -> Result<T, Error> {
         let (reply, result) = oneshot::channel();
         let mut command = Command::Run(Box::new(move |core| {
-            let _ = reply.send(work(core));
+            let _ = reply.send(core.guarded(work));
         }));
         loop {
             match self.queue.try_send(command) {
@@ -159,14 +242,22 @@ impl Worker {
                     command = back;
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
-                Err(TrySendError::Disconnected(_)) => return Err(Error::Closed),
+                Err(TrySendError::Disconnected(_)) => return Err(self.gone()),
             }
         }
-        result.await.map_err(|_| Error::Closed)
+        result.await.map_err(|_| self.gone())?
     }
 
+    fn lock_events(&self) -> MutexGuard<'_, Option<broadcast::Sender<SpaceEvent>>> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Events from now on; at their end at once when the worker is stopped.
     pub(crate) fn events(&self) -> broadcast::Receiver<SpaceEvent> {
-        self.events.subscribe()
+        match &*self.lock_events() {
+            Some(events) => events.subscribe(),
+            None => broadcast::channel(1).1,
+        }
     }
 
     pub(crate) fn connection(&self) -> watch::Receiver<Connection> {
@@ -175,22 +266,27 @@ impl Worker {
 
     pub(crate) fn set_connection(&self, connection: Connection) {
         let changed = self.connection.send_replace(connection.clone()) != connection;
-        if changed {
-            let _ = self.events.send(SpaceEvent::Connection(connection));
+        if changed && let Some(events) = &*self.lock_events() {
+            let _ = events.send(SpaceEvent::Connection(connection));
         }
     }
 
-    /// Ends the thread after what is queued, and closes the store.
+    /// Ends the thread after what is queued, and closes the store. On the thread itself, which
+    /// may drop the last handle of a home at the end of a change, it ends after that change.
     pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
         let thread = self
             .thread
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        if let Some(thread) = thread {
+        if self.is_this_thread() {
+            self.leave.store(true, Ordering::Release);
+        } else if let Some(thread) = thread {
             let _ = self.queue.send(Command::Stop);
             let _ = thread.join();
         }
+        self.lock_events().take();
     }
 }
 
@@ -200,8 +296,19 @@ impl Drop for Worker {
     }
 }
 
-fn run(mut core: Core, work: &Receiver<Command>) {
-    while let Ok(Command::Run(work)) = work.recv() {
-        work(&mut core);
+fn run(mut core: Core, work: &Receiver<Command>, leave: &AtomicBool, failed: &AtomicBool) {
+    while let Ok(Command::Run(piece)) = work.recv() {
+        piece(&mut core);
+        if core.torn
+            && let Err(error) = core.mend()
+        {
+            tracing::error!(code = error.code(), "a replica could not be read anew");
+            failed.store(true, Ordering::Release);
+            return;
+        }
+        if leave.load(Ordering::Acquire) {
+            break;
+        }
     }
+    core.replica.store().tidy();
 }

@@ -10,8 +10,9 @@ use ajar_protocol::address::RelayAddress;
 use ajar_protocol::client_msg::ClientMsg;
 use ajar_protocol::relay_msg::{Refusal, RelayMsg};
 use rand_core::TryRng;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
 use crate::clock;
 use crate::core::LINK;
@@ -30,22 +31,34 @@ const PAUSE_REFUSED: Duration = Duration::from_secs(300);
 const RECEIVE: usize = 1 << 20;
 /// How often time is told to the replica.
 const TICK: Duration = Duration::from_secs(5);
+/// Time for the relay to answer the login.
+const LOGIN: Duration = Duration::from_secs(30);
+/// A connection that lasted so long was a good one: after it, pauses begin anew. A relay that
+/// welcomes and hangs up at once is not asked four times a second for ever.
+const STEADY: Duration = Duration::from_secs(10);
 
-/// A running driver. Dropping it ends the task at its next pause.
+/// A running driver. Dropping it ends the task soon.
 pub(crate) struct Driver {
     stop: watch::Sender<bool>,
+    wake: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
 impl Driver {
-    pub(crate) fn start(space: Weak<Inner>, relay: RelayAddress) -> Self {
+    pub(crate) fn start(space: Weak<Inner>) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(run(space, relay, stopped));
-        Self { stop, task }
+        let wake = Arc::new(Notify::new());
+        let task = tokio::spawn(run(space, Arc::clone(&wake), stopped));
+        Self { stop, wake, task }
     }
 
     pub(crate) fn is_over(&self) -> bool {
         self.task.is_finished()
+    }
+
+    /// Ends a pause: somebody waits.
+    pub(crate) fn wake(&self) {
+        self.wake.notify_one();
     }
 
     /// Ends the connection and waits for that.
@@ -65,21 +78,25 @@ pub(crate) fn relay_of(space: &Inner) -> Result<RelayAddress, Error> {
         .map_err(|_| Error::Damaged("the stored relay address is damaged".to_owned()))
 }
 
-async fn run(space: Weak<Inner>, relay: RelayAddress, mut stop: watch::Receiver<bool>) {
+async fn run(space: Weak<Inner>, wake: Arc<Notify>, mut stop: watch::Receiver<bool>) {
     let mut attempt = 0;
     // Whether to present the space to the relay before logging in.
     let mut introduce = false;
     loop {
         let Some(inner) = space.upgrade() else { return };
         inner.worker.set_connection(Connection::Connecting);
+        let began = Instant::now();
         let mut welcomed = false;
-        let ended = session(&inner, &relay, &mut introduce, &mut welcomed, &mut stop).await;
-        let _ = inner.worker.call_async(crate::core::Core::unlink).await;
-        let Err(why) = ended else {
-            inner.worker.set_connection(Connection::Off);
-            return;
+        // Each time anew: the person may have entered another address.
+        let ended = match relay_of(&inner) {
+            Ok(relay) => session(&inner, &relay, &mut introduce, &mut welcomed, &mut stop).await,
+            Err(_) => Err(ConnectError::NoRelay),
         };
-        if welcomed {
+        let Err(why) = ended else { return };
+        if inner.worker.is_over() {
+            return;
+        }
+        if welcomed && began.elapsed() >= STEADY {
             attempt = 0;
         }
         if matches!(why, ConnectError::NotAdmitted) && introduce {
@@ -95,6 +112,7 @@ async fn run(space: Weak<Inner>, relay: RelayAddress, mut stop: watch::Receiver<
         drop(inner);
         tokio::select! {
             () = tokio::time::sleep(retry_in) => {}
+            () = wake.notified() => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
     }
@@ -104,9 +122,10 @@ async fn run(space: Weak<Inner>, relay: RelayAddress, mut stop: watch::Receiver<
 /// at the same moment do not come back at the same moment.
 fn pause(why: &ConnectError, attempt: u32) -> Duration {
     let base = match why {
-        ConnectError::WrongRelay | ConnectError::NotAdmitted | ConnectError::BadClaim => {
-            PAUSE_REFUSED
-        }
+        ConnectError::WrongRelay
+        | ConnectError::NotAdmitted
+        | ConnectError::BadClaim
+        | ConnectError::NoRelay => PAUSE_REFUSED,
         _ => PAUSE_FIRST
             .saturating_mul(1 << attempt.min(10))
             .min(PAUSE_LONGEST),
@@ -144,25 +163,23 @@ async fn session(
             let introduced = !flight.is_empty();
             flight.push(ClientMsg::Login(core.replica.login(&key, &exporter)));
             flight.push(core.replica.connected(key));
-            core.link(link);
-            (
-                flight,
-                introduced,
-                core.replica.introduction(&key, claim).is_some(),
-            )
+            let can_introduce = core.replica.introduction(&key, claim).is_some();
+            (core.link(link), flight, introduced, can_introduce)
         })
         .await;
-    let (flight, introduced, can_introduce) = flight.map_err(|_| ConnectError::Lost)?;
-    let (mut writer, reader, closer) = wire.split();
-    let ended = match writer.send(&flight).await {
-        Err(error) => Err(error),
-        Ok(()) => tokio::select! {
-            ended = read(space, reader, welcomed) => ended,
-            ended = write(writer, outgoing) => ended,
-            ended = tick(space) => ended,
-            _ = stop.wait_for(|stop| *stop) => Ok(()),
-        },
+    let (wire_number, flight, introduced, can_introduce) =
+        flight.map_err(|_| ConnectError::Lost)?;
+    let (writer, reader, closer) = wire.split();
+    let ended = tokio::select! {
+        ended = read(space, wire_number, reader, welcomed) => ended,
+        ended = write(writer, flight, outgoing) => ended,
+        ended = tick(space) => ended,
+        _ = stop.wait_for(|stop| *stop) => Ok(()),
     };
+    let _ = space
+        .worker
+        .call_async(move |core| core.link_ended(wire_number))
+        .await;
     // A relay that lost its data does not know the space any more: present it, once.
     *introduce = matches!(ended, Err(ConnectError::NotAdmitted)) && !introduced && can_introduce;
     let (sent, received) = closer.traffic();
@@ -174,37 +191,57 @@ async fn session(
 
 async fn read(
     space: &Arc<Inner>,
+    wire_number: u64,
     mut reader: WireReader,
     welcomed: &mut bool,
 ) -> Result<(), ConnectError> {
+    let login = Instant::now() + LOGIN;
     loop {
-        let messages = reader.receive(RECEIVE).await?;
-        for message in &messages {
-            match message {
-                RelayMsg::Refused(reason) => return Err(refused(*reason)),
-                RelayMsg::Welcome { .. } => {
-                    *welcomed = true;
-                    let online = Connection::Online {
-                        caught_up: false,
-                        delivered: false,
-                    };
-                    space.worker.set_connection(online);
-                }
-                _ => {}
-            }
+        let mut messages = if *welcomed {
+            reader.receive(RECEIVE).await?
+        } else {
+            timeout_at(login, reader.receive(RECEIVE))
+                .await
+                .map_err(|_| ConnectError::TimedOut)??
+        };
+        // What came before a refusal still counts.
+        let refusal = messages.iter().position(is_refusal);
+        let refusal = refusal.and_then(|place| messages.drain(place..).next());
+        if !*welcomed
+            && messages
+                .iter()
+                .any(|message| matches!(message, RelayMsg::Welcome { .. }))
+        {
+            *welcomed = true;
+            space.worker.set_connection(Connection::Online {
+                caught_up: false,
+                delivered: false,
+            });
         }
         let taken = space
             .worker
             .call_async(move |core| {
+                // Another connection took the place of this one.
+                if !core.is_linked(wire_number) {
+                    return Ok(false);
+                }
                 let result = core.replica.receive(clock::now(), messages);
-                core.step(result)
+                core.step(result).map(|()| true)
             })
             .await;
         match taken {
-            Ok(Ok(())) => {}
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => return Err(ConnectError::Lost),
             Ok(Err(error)) | Err(error) => return Err(ConnectError::Store(error.to_string())),
         }
+        if let Some(RelayMsg::Refused(reason)) = refusal {
+            return Err(refused(reason));
+        }
     }
+}
+
+fn is_refusal(message: &RelayMsg) -> bool {
+    matches!(message, RelayMsg::Refused(_))
 }
 
 fn refused(reason: Refusal) -> ConnectError {
@@ -218,8 +255,10 @@ fn refused(reason: Refusal) -> ConnectError {
 
 async fn write(
     mut writer: WireWriter,
+    flight: Vec<ClientMsg>,
     mut outgoing: mpsc::Receiver<Vec<ClientMsg>>,
 ) -> Result<(), ConnectError> {
+    writer.send(&flight).await?;
     while let Some(messages) = outgoing.recv().await {
         writer.send(&messages).await?;
     }

@@ -46,6 +46,14 @@ pub enum ConnectError {
     TimedOut,
 }
 
+/// Whether there is no space, or no quota, left.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
 /// Why something failed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -125,7 +133,7 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn io(path: impl Into<PathBuf>, source: io::Error) -> Self {
-        if source.kind() == io::ErrorKind::StorageFull {
+        if is_full(&source) {
             return Self::DiskFull;
         }
         Self::Unreadable {
@@ -304,5 +312,35 @@ impl From<KeyfileError> for Error {
             KeyfileError::Entropy(error) => Self::Entropy(error),
             other => Self::Damaged(other.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_or_quota_is_said_as_such() {
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            assert!(matches!(Error::io("a", kind.into()), Error::DiskFull));
+        }
+        let other = Error::io("a", io::ErrorKind::PermissionDenied.into());
+        assert!(matches!(other, Error::Unreadable { .. }));
+        assert!(matches!(Error::from(StoreError::DiskFull), Error::DiskFull));
+    }
+
+    #[test]
+    fn what_a_person_can_do_next_is_said_where_something_can_be_done() {
+        for error in [
+            Error::WrongPassphrase,
+            Error::InUse { pid: Some(7) },
+            Error::DiskFull,
+            Error::Connect(ConnectError::WrongRelay),
+            Error::Undelivered(ConnectError::Lost),
+        ] {
+            assert!(error.hint().is_some(), "{error}");
+        }
+        assert_eq!(Error::Connect(ConnectError::WrongRelay).exit_code(), 5);
+        assert_eq!(Error::PrivateLocked.exit_code(), 3);
     }
 }

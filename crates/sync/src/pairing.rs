@@ -12,7 +12,7 @@ use ajar_engine::pairing::{
 use ajar_engine::replica::NewSpace;
 use ajar_protocol::address::RelayAddress;
 use ajar_protocol::client_msg::ClientMsg;
-use ajar_protocol::mailbox::Purpose;
+use ajar_protocol::mailbox::{NAMEPLATE_MAX, NAMEPLATE_MIN, Purpose};
 use ajar_protocol::relay_msg::{Refusal, RelayMsg};
 use tokio::time::timeout;
 
@@ -182,6 +182,9 @@ pub(crate) async fn show(
     let RelayMsg::MailboxOpened(nameplate) = mailbox.next(MESSAGE).await? else {
         return Err(ConnectError::Violation("no mailbox".to_owned()).into());
     };
+    if !(NAMEPLATE_MIN..=NAMEPLATE_MAX).contains(&nameplate) {
+        return Err(ConnectError::Violation("no number of a mailbox".to_owned()).into());
+    }
     let code = code_text(nameplate, &words);
     let invitation = invitation_text(relay, &code);
     on_code(PairingCode { code, invitation });
@@ -283,6 +286,11 @@ async fn agree(
         .map_err(|_| failed("the question was not answered"))?;
     talk.say(&verdict(same)).await?;
     if !same {
+        // So that the other side says the same, and not that the line went dead: whoever saw
+        // the same words now waits for our verdict.
+        let theirs = talk.hear(HANG_UP).await;
+        let they_wait = theirs.is_ok_and(|theirs| theirs == verdict(true));
+        talk.close(they_wait).await;
         return Err(FoundError::WordsDiffer.into());
     }
     let theirs = talk.hear(COMPARE).await?;

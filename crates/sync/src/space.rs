@@ -1,7 +1,8 @@
 //! Handles on spaces.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ajar_engine::outbox::Edit;
@@ -9,6 +10,7 @@ use ajar_engine::{DocInfo, Ownership};
 use ajar_protocol::genesis::SpaceKind;
 use ajar_protocol::{DeviceId, DocId, PartyId};
 use automerge::transaction::Transaction;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use crate::clock;
 use crate::core::Worker;
@@ -215,36 +217,60 @@ impl Space {
         Events::new(self.worker().events())
     }
 
+    fn lock_driver(&self) -> MutexGuard<'_, Option<Driver>> {
+        self.inner
+            .driver
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Keeps in touch with the relay in the background, until [`Self::disconnect`]. Needs a
     /// tokio runtime.
     ///
     /// # Errors
-    /// [`ConnectError::NoRelay`].
+    /// [`ConnectError::NoRelay`], [`Error::Closed`].
     pub fn connect(&self) -> Result<(), Error> {
-        let relay = driver::relay_of(&self.inner)?;
-        let mut driver = self
-            .inner
-            .driver
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        driver::relay_of(&self.inner)?;
+        let mut driver = self.lock_driver();
+        // Under the lock, so that closing finds every driver there ever is.
+        if self.worker().is_over() {
+            return Err(Error::Closed);
+        }
         if driver.as_ref().is_none_or(Driver::is_over) {
-            *driver = Some(Driver::start(Arc::downgrade(&self.inner), relay));
+            self.worker().set_connection(Connection::Connecting);
+            *driver = Some(Driver::start(Arc::downgrade(&self.inner)));
         }
         Ok(())
     }
 
+    /// Tries at once if the last attempt failed and the next one is a while away.
+    fn hurry(&self) {
+        let driver = self.lock_driver();
+        let waiting = matches!(
+            &*self.worker().connection().borrow(),
+            Connection::Waiting { .. }
+        );
+        if waiting && let Some(driver) = &*driver {
+            self.worker().set_connection(Connection::Connecting);
+            driver.wake();
+        }
+    }
+
     /// Ends the connection and waits until it has ended.
     pub async fn disconnect(&self) {
-        let driver = self
-            .inner
-            .driver
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let driver = self.lock_driver().take();
         if let Some(driver) = driver {
             driver.stop().await;
         }
-        self.worker().set_connection(Connection::Off);
+        self.show_off();
+    }
+
+    /// Shows that no connection is wanted, unless somebody began one meanwhile.
+    fn show_off(&self) {
+        let driver = self.lock_driver();
+        if driver.is_none() {
+            self.worker().set_connection(Connection::Off);
+        }
     }
 
     /// One round with the relay: connects if need be, receives everything, delivers
@@ -254,28 +280,47 @@ impl Space {
     /// [`Error::Undelivered`] with the reason when it did not succeed within `timeout`.
     pub async fn sync(&self, timeout: Duration) -> Result<Synced, Error> {
         let mut events = self.worker().events();
-        let was_off = *self.worker().connection().borrow() == Connection::Off;
+        let was_off = self.lock_driver().as_ref().is_none_or(Driver::is_over);
         self.connect()?;
-        let result = match tokio::time::timeout(timeout, self.settled()).await {
-            Ok(result) => result.map_err(Error::Undelivered),
-            Err(_) => Err(Error::Undelivered(self.why_not())),
+        let mut leave = Leave(was_off.then_some(self));
+        self.hurry();
+        let mut changed = BTreeSet::new();
+        let settled = tokio::time::timeout(timeout, self.settled());
+        tokio::pin!(settled);
+        let result = loop {
+            tokio::select! {
+                biased;
+                event = events.recv() => match event {
+                    Ok(event) => note_changed(&mut changed, event),
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => break Err(Error::Closed),
+                },
+                settled = &mut settled => break match settled {
+                    Ok(result) => result.map_err(Error::Undelivered),
+                    Err(_) => Err(Error::Undelivered(self.why_not())),
+                },
+            }
         };
-        if was_off {
+        if leave.0.take().is_some() {
             self.disconnect().await;
         }
         result?;
-        let mut changed = 0;
-        while let Ok(event) = events.try_recv() {
-            changed += usize::from(matches!(event, SpaceEvent::Document { here: false, .. }));
+        loop {
+            match events.try_recv() {
+                Ok(event) => note_changed(&mut changed, event),
+                Err(TryRecvError::Lagged(_)) => {}
+                Err(_) => break,
+            }
         }
+        let changed = changed.len();
         Ok(Synced { changed })
     }
 
     /// Waits until the relay has confirmed everything held here, and everything it held has
-    /// been received.
+    /// been received. Needs [`Self::connect`] before.
     ///
     /// # Errors
-    /// [`Error::Undelivered`] when the relay refuses for good.
+    /// [`Error::Undelivered`] when the relay refuses for good, or nobody is connecting.
     pub async fn relay_has_everything(&self) -> Result<(), Error> {
         self.settled().await.map_err(Error::Undelivered)
     }
@@ -289,6 +334,7 @@ impl Space {
                     delivered: true,
                 } => return Ok(()),
                 Connection::Waiting { why, .. } if is_final(why) => return Err(why.clone()),
+                Connection::Off => return Err(ConnectError::Lost),
                 _ => {}
             }
             if connection.changed().await.is_err() {
@@ -317,14 +363,31 @@ impl Space {
     }
 
     pub(crate) fn close(&self) {
-        let driver = self
-            .inner
-            .driver
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        drop(driver);
         self.worker().stop();
+        // Dropping a driver ends it; after the stop nobody can begin another one.
+        drop(self.lock_driver().take());
+        self.show_off();
+    }
+}
+
+/// Ends a connection that was made for one round only, should nobody wait for its end.
+struct Leave<'a>(Option<&'a Space>);
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        if let Some(space) = self.0 {
+            drop(space.lock_driver().take());
+            space.show_off();
+        }
+    }
+}
+
+fn note_changed(changed: &mut BTreeSet<DocId>, event: SpaceEvent) {
+    if let SpaceEvent::Document {
+        doc, here: false, ..
+    } = event
+    {
+        changed.insert(doc);
     }
 }
 
@@ -335,6 +398,7 @@ fn is_final(why: &ConnectError) -> bool {
         ConnectError::WrongRelay
             | ConnectError::NotAdmitted
             | ConnectError::BadClaim
+            | ConnectError::NoRelay
             | ConnectError::Violation(_)
             | ConnectError::Store(_)
     )

@@ -1,20 +1,22 @@
 //! Making and opening homes.
 
-use std::fs::{self, DirBuilder};
+use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ajar_crypto::vault::{KdfParams, LocalKeys, Passphrase, VaultHeader, VaultSlot, WhichSpace};
+use ajar_crypto::vault::{
+    KdfParams, LocalKeys, Passphrase, UnlockError, VAULT_HEADER, VaultHeader, VaultSlot, WhichSpace,
+};
 use ajar_crypto::{RecoveryPhrase, Secret};
 use ajar_engine::Replica;
 use ajar_engine::pairing::OwnHalf;
 use ajar_protocol::address::RelayAddress;
 use ajar_protocol::genesis::SpaceKind;
 
-use super::keyfile::{KeyFile, Keys, replace};
+use super::keyfile::{KeyFile, Keys, read_at_most, replace};
 use super::lock::Lock;
-use super::{Home, VAULT, keys_path, store_path};
+use super::{Home, VAULT, keys_path, remains, store_path};
 use crate::clock;
 use crate::error::Error;
 use crate::store::SealedStore;
@@ -88,12 +90,16 @@ impl Builder {
         let passphrase = self.passphrase.ok_or(Error::NoPassphrase)?;
         let private_passphrase = self.private_passphrase.as_ref().unwrap_or(&passphrase);
         let dir = make_dir(&self.dir)?;
-        let vault = dir.join(VAULT);
-        if vault.exists() {
+        if remains::has_vault(&dir)? {
             return Err(Error::AlreadyThere(dir));
         }
+        remains::make_private(&dir)?;
         let lock = Lock::take(&dir)?;
-        remove_unfinished(&dir)?;
+        // Again, now that nobody else can be making one.
+        if remains::has_vault(&dir)? {
+            return Err(Error::AlreadyThere(dir));
+        }
+        remains::begin(&dir)?;
 
         let mut entropy = clock::entropy();
         let phrase = RecoveryPhrase::generate(&mut entropy)?;
@@ -159,7 +165,8 @@ impl Builder {
         let store = SealedStore::open(&store_path(&dir, SpaceKind::Private), Arc::clone(&private))?;
         drop(Replica::create(store, half.found_private()?)?);
         // Last: without it there is no home, and the next attempt starts afresh.
-        replace(&vault, &header.encode())?;
+        replace(&dir.join(VAULT), &header.encode())?;
+        remains::finished(&dir)?;
         let home = Home::assemble(dir, lock, Arc::new(shared), Some(private))?;
         Ok((home, phrase))
     }
@@ -172,7 +179,7 @@ impl Builder {
     /// [`Error::InUse`], [`Error::Damaged`], [`Error::Unreadable`].
     pub fn open(self) -> Result<Home, Error> {
         let vault = self.dir.join(VAULT);
-        let bytes = match fs::read(&vault) {
+        let bytes = match read_at_most(&vault, VAULT_HEADER + 1) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Err(Error::NoHome(self.dir));
@@ -186,7 +193,9 @@ impl Builder {
             .dir
             .canonicalize()
             .map_err(|error| Error::io(&self.dir, error))?;
+        remains::check_owner(&dir)?;
         let lock = Lock::take(&dir)?;
+        remains::finished(&dir)?;
         let private_passphrase = self.private_passphrase.as_ref().unwrap_or(&passphrase);
         let (shared, private) = std::thread::scope(|scope| {
             let slot = header.slot(WhichSpace::Private);
@@ -209,7 +218,7 @@ impl Builder {
                 LocalKeys::derive(&lmk),
             )?)),
             // Another passphrase, and nobody claimed to know it.
-            Err(_) if self.private_passphrase.is_none() => None,
+            Err(UnlockError::WrongPassphrase) if self.private_passphrase.is_none() => None,
             Err(error) => return Err(error.into()),
         };
         Home::assemble(dir, lock, Arc::new(shared), private)
@@ -225,20 +234,7 @@ fn make_dir(dir: &Path) -> Result<PathBuf, Error> {
             .create(dir)
             .map_err(failed)?;
     }
-    dir.canonicalize().map_err(failed)
-}
-
-/// What a creation that did not finish left behind; without a vault nothing of it can ever
-/// be opened.
-fn remove_unfinished(dir: &Path) -> Result<(), Error> {
-    for kind in [SpaceKind::Private, SpaceKind::Shared] {
-        let (store, keys) = (store_path(dir, kind), keys_path(dir, kind));
-        if keys.exists() && store.exists() {
-            fs::remove_dir_all(&store).map_err(|error| Error::io(&store, error))?;
-        }
-        if keys.exists() {
-            fs::remove_file(&keys).map_err(|error| Error::io(&keys, error))?;
-        }
-    }
-    Ok(())
+    let dir = dir.canonicalize().map_err(failed)?;
+    remains::check_owner(&dir)?;
+    Ok(dir)
 }

@@ -15,12 +15,13 @@ pub(super) struct Lock {
 impl Lock {
     pub(super) fn take(dir: &Path) -> Result<Self, Error> {
         let path = dir.join("lock");
-        let mut file = OpenOptions::new()
+        let mut file: File = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
+            .custom_flags(super::NO_FOLLOW)
             .open(&path)
             .map_err(|error| Error::io(&path, error))?;
         match file.try_lock() {
@@ -28,7 +29,7 @@ impl Lock {
             Err(TryLockError::WouldBlock) => {
                 let mut pid = String::new();
                 // The process id is a courtesy; without it the message is shorter.
-                let _ = file.read_to_string(&mut pid);
+                let _ = file.take(20).read_to_string(&mut pid);
                 return Err(Error::InUse {
                     pid: pid.trim().parse().ok(),
                 });

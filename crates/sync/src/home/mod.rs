@@ -7,25 +7,30 @@
 //! keys-private.sealed  relay; keys of the private space
 //! shared/  private/    sealed logs
 //! lock                 held while open
+//! unfinished           only while the home is being made
 //! ```
 
 mod builder;
 mod check;
 mod keyfile;
 mod lock;
+mod remains;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ajar_crypto::SlotPublic;
-use ajar_engine::Replica;
 use ajar_engine::pairing::OwnHalf;
+use ajar_engine::{Now, Replica};
 use ajar_protocol::address::RelayAddress;
 use ajar_protocol::genesis::SpaceKind;
 
 pub use builder::{Builder, NewHome};
 pub use check::CheckReport;
 pub(crate) use keyfile::KeyFile;
+#[cfg(test)]
+pub(crate) use keyfile::Keys;
 
 use crate::clock;
 use crate::core::Worker;
@@ -36,6 +41,8 @@ use crate::space::Space;
 use crate::store::SealedStore;
 
 const VAULT: &str = "vault.hdr";
+/// For opening files of the home: a link in their place is not followed.
+const NO_FOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
 /// Codes that may fail within an hour before a pause.
 const FAILURES: usize = 5;
 const HOUR_MS: i64 = 3_600_000;
@@ -61,6 +68,10 @@ struct Inner {
     /// `None` while *Only me* is locked.
     private: Option<Arc<KeyFile>>,
     spaces: Mutex<Vec<Space>>,
+    /// Set under the lock of `spaces`; nothing is opened afterwards.
+    closed: AtomicBool,
+    /// Held while pairing: the second of two would wipe the space of the first.
+    pairing: tokio::sync::Mutex<()>,
     // Last: the lock is let go when everything else is closed.
     _lock: lock::Lock,
 }
@@ -111,6 +122,8 @@ impl Home {
                 shared,
                 private,
                 spaces,
+                closed: AtomicBool::new(false),
+                pairing: tokio::sync::Mutex::new(()),
                 _lock: lock,
             }),
         })
@@ -173,13 +186,13 @@ impl Home {
     /// A handle on a space.
     ///
     /// # Errors
-    /// [`Error::PrivateLocked`], [`Error::NotPaired`].
+    /// [`Error::PrivateLocked`], [`Error::NotPaired`], [`Error::Closed`].
     pub fn space(&self, kind: SpaceKind) -> Result<Space, Error> {
-        let found = self
-            .lock_spaces()
-            .iter()
-            .find(|space| space.kind() == kind)
-            .cloned();
+        let spaces = self.lock_spaces();
+        if self.inner.closed.load(Ordering::Relaxed) {
+            return Err(Error::Closed);
+        }
+        let found = spaces.iter().find(|space| space.kind() == kind).cloned();
         found.ok_or(match kind {
             SpaceKind::Private => Error::PrivateLocked,
             SpaceKind::Shared => Error::NotPaired,
@@ -204,6 +217,7 @@ impl Home {
         on_code: impl FnOnce(PairingCode) + Send,
         confirm: impl FnOnce(&Found) -> bool + Send + 'static,
     ) -> Result<Found, Error> {
+        let _alone = self.pair_alone()?;
         let relay = self.relay().ok_or(ConnectError::NoRelay)?;
         let half = self.begin_pairing()?;
         let paired = pairing::show(&relay, half, &self.name(), on_code, confirm).await;
@@ -220,6 +234,7 @@ impl Home {
         invitation: &Invitation,
         confirm: impl FnOnce(&Found) -> bool + Send + 'static,
     ) -> Result<Found, Error> {
+        let _alone = self.pair_alone()?;
         let own = self.relay();
         let relay = match (invitation.relay(), own) {
             // Our own address of the same relay may hold a claim.
@@ -234,29 +249,44 @@ impl Home {
         self.finish_pairing(paired, &relay).await
     }
 
+    fn pair_alone(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Error> {
+        self.inner
+            .pairing
+            .try_lock()
+            .map_err(|_| Error::Pairing("another pairing is going on in this journal".to_owned()))
+    }
+
+    /// Fails when there is a shared space that pairing must not replace: one in which the
+    /// partner was, or in which something is written.
+    fn check_unpaired(&self) -> Result<(), Error> {
+        let space = match self.space(SpaceKind::Shared) {
+            Ok(space) => space,
+            // Keys of a space that could not be opened again: not to be wiped either.
+            Err(Error::NotPaired) if self.inner.shared.read(|keys| !keys.ring.is_empty()) => {
+                return Err(Error::Closed);
+            }
+            Err(Error::NotPaired) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let (partner, state) = (space.partner(), space.status()?.engine);
+        let heard = state
+            .devices
+            .iter()
+            .any(|device| Some(device.party) == partner && device.counter > 0);
+        if heard || state.documents > 0 {
+            return Err(Error::AlreadyPaired);
+        }
+        // A space in which nobody ever was is a pairing that did not finish.
+        Ok(())
+    }
+
     /// Checks whether pairing is possible and draws this side's half.
     fn begin_pairing(&self) -> Result<OwnHalf, Error> {
-        if let Ok(space) = self.space(SpaceKind::Shared) {
-            let partner = space.partner();
-            let heard = space
-                .status()?
-                .engine
-                .devices
-                .iter()
-                .any(|device| Some(device.party) == partner && device.counter > 0);
-            // A space in which the partner never was is a pairing that did not finish.
-            if heard {
-                return Err(Error::AlreadyPaired);
-            }
-        }
+        self.check_unpaired()?;
         let now = clock::now();
         let failures = self.inner.shared.read(|keys| keys.failures.clone());
-        let lately = failures
-            .iter()
-            .filter(|at| now.wall_ms.saturating_sub(**at) < HOUR_MS)
-            .count();
-        let last = failures.iter().max().copied().unwrap_or(0);
-        if lately >= FAILURES && now.wall_ms.saturating_sub(last) < PAUSE_MS {
+        let within = |span: i64| failures.iter().filter(move |at| is_lately(now, **at, span));
+        if within(HOUR_MS).count() >= FAILURES && within(PAUSE_MS).next().is_some() {
             return Err(Error::TooManyCodes);
         }
         let slot: SlotPublic = self
@@ -272,16 +302,18 @@ impl Home {
     /// Remembers a failed code, to notice guessing.
     fn count_failure(&self, paired: Result<Paired, Error>) -> Result<Paired, Error> {
         if matches!(paired, Err(Error::Pairing(_))) {
-            let now = clock::now().wall_ms;
+            let now = clock::now();
             self.inner.shared.update(|keys| {
-                keys.failures.retain(|at| now.saturating_sub(*at) < HOUR_MS);
-                keys.failures.push(now);
+                keys.failures.retain(|at| is_lately(now, *at, HOUR_MS));
+                keys.failures.push(now.wall_ms);
             })?;
         }
         paired
     }
 
     async fn finish_pairing(&self, paired: Paired, relay: &RelayAddress) -> Result<Found, Error> {
+        // People take their time; an earlier pairing may have come to life meanwhile.
+        self.check_unpaired()?;
         let shower = paired.is_shower();
         let Paired {
             space,
@@ -315,18 +347,34 @@ impl Home {
             keys.failures.clear();
         })?;
         self.set_relay(&relay)?;
-        if dir.exists() {
-            std::fs::remove_dir_all(&dir).map_err(|error| Error::io(&dir, error))?;
-        }
+        remains::remove_store(&dir)?;
         let keys = Arc::clone(&self.inner.shared);
-        let mut replica = Replica::create(SealedStore::open(&dir, Arc::clone(&keys))?, space)?;
-        let shared = pairing::share_first_epoch(&mut talk, shower, &mut replica).await;
-        // Even when the last word was lost the space is there; it is what both signed.
-        self.lock_spaces()
-            .push(open_space(SpaceKind::Shared, replica, keys)?);
+        let replica = Replica::create(SealedStore::open(&dir, Arc::clone(&keys))?, space)?;
+        // Even when the last word is lost, or nobody waits for it any more, the space is
+        // there: it is what both signed.
+        let mut founded = Founded {
+            home: self,
+            replica: Some(replica),
+        };
+        let shared = match &mut founded.replica {
+            Some(replica) => pairing::share_first_epoch(&mut talk, shower, replica).await,
+            None => Err(Error::Bug("a space that was founded and is gone")),
+        };
+        founded.open()?;
         talk.close(!shower).await;
         shared?;
         Ok(found)
+    }
+
+    /// Opens a shared space that was just founded.
+    fn adopt(&self, replica: Replica<SealedStore>) -> Result<(), Error> {
+        let mut spaces = self.lock_spaces();
+        if self.inner.closed.load(Ordering::Relaxed) {
+            return Err(Error::Closed);
+        }
+        let keys = Arc::clone(&self.inner.shared);
+        spaces.push(open_space(SpaceKind::Shared, replica, keys)?);
+        Ok(())
     }
 
     /// Reads everything there is and says what is not as it should be. Changes nothing.
@@ -342,11 +390,44 @@ impl Home {
     /// # Errors
     /// None at present; the result is there so that closing can fail visibly.
     pub fn close(self) -> Result<(), Error> {
-        for space in self.lock_spaces().drain(..) {
+        let spaces = {
+            let mut spaces = self.lock_spaces();
+            self.inner.closed.store(true, Ordering::Relaxed);
+            std::mem::take(&mut *spaces)
+        };
+        for space in spaces {
             space.close();
         }
         Ok(())
     }
+}
+
+/// A founded space on its way into the home; dropping it opens the space too.
+struct Founded<'a> {
+    home: &'a Home,
+    replica: Option<Replica<SealedStore>>,
+}
+
+impl Founded<'_> {
+    fn open(mut self) -> Result<(), Error> {
+        self.replica
+            .take()
+            .map_or(Ok(()), |replica| self.home.adopt(replica))
+    }
+}
+
+impl Drop for Founded<'_> {
+    fn drop(&mut self) {
+        if let Some(replica) = self.replica.take() {
+            // At the latest, the next opening of the home finds it.
+            let _ = self.home.adopt(replica);
+        }
+    }
+}
+
+/// Whether two moments are less than `span` apart, whichever way the clock was set meanwhile.
+fn is_lately(now: Now, at: i64, span: i64) -> bool {
+    now.wall_ms.abs_diff(at) < span.unsigned_abs()
 }
 
 fn open_space(
@@ -362,4 +443,31 @@ fn open_space(
         Worker::start(replica)?,
         keys,
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A clock that was wrong once must not forbid pairing for years.
+    #[test]
+    fn what_happened_in_the_future_is_not_lately() {
+        let now = Now {
+            wall_ms: 1_000_000_000_000,
+            elapsed: Duration::ZERO,
+        };
+        for (at, lately) in [
+            (now.wall_ms, true),
+            (now.wall_ms - HOUR_MS + 1, true),
+            (now.wall_ms + HOUR_MS - 1, true),
+            (now.wall_ms - HOUR_MS, false),
+            (now.wall_ms + HOUR_MS, false),
+            (i64::MAX, false),
+            (i64::MIN, false),
+        ] {
+            assert_eq!(is_lately(now, at, HOUR_MS), lately, "{at}");
+        }
+    }
 }

@@ -11,13 +11,16 @@ use ajar_protocol::relay_msg::RelayMsg;
 use ajar_protocol::{frame, label, limits};
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{Endpoint, RecvStream, SendStream, TransportConfig, VarInt};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::tls::client_config;
 use crate::error::ConnectError;
 
 /// Time for address, handshake and stream together.
 const CONNECT: Duration = Duration::from_secs(5);
+/// Addresses of one name that are tried, each for its share of that time: a path that
+/// swallows packets must not keep the next one from being tried.
+const ADDRESSES: usize = 4;
 /// Keeps the path open through routers (the relay gives up after 30 s).
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const IDLE: Duration = Duration::from_secs(30);
@@ -25,6 +28,8 @@ const IDLE: Duration = Duration::from_secs(30);
 const STALL: Duration = Duration::from_secs(30);
 /// Memory is taken as bytes arrive, not by the length that a frame claims.
 const STEP: usize = 64 << 10;
+/// Messages handed on at a time: small ones take more memory parsed than on the wire.
+const MESSAGES: usize = 4096;
 
 /// An open connection with its one stream.
 pub(crate) struct Wire {
@@ -37,23 +42,27 @@ pub(crate) struct Wire {
 impl Wire {
     /// Connects; whoever answers must hold the pinned key.
     pub(crate) async fn connect(relay: &RelayAddress) -> Result<Self, ConnectError> {
-        match timeout(CONNECT, Self::connect_to(relay)).await {
-            Ok(result) => result,
-            Err(_) => Err(ConnectError::Unreachable("no answer".to_owned())),
-        }
-    }
-
-    async fn connect_to(relay: &RelayAddress) -> Result<Self, ConnectError> {
-        let unreachable = |what: String| ConnectError::Unreachable(what);
-        let addresses: Vec<SocketAddr> = tokio::net::lookup_host((relay.host.as_str(), relay.port))
-            .await
-            .map_err(|_| unreachable("its name is not known".to_owned()))?
-            .collect();
-        let mut failure = unreachable("its name has no address".to_owned());
+        let unreachable = |what: &str| ConnectError::Unreachable(what.to_owned());
+        let until = Instant::now() + CONNECT;
+        let lookup = tokio::net::lookup_host((relay.host.as_str(), relay.port));
+        let mut addresses = match timeout_at(until, lookup).await {
+            Ok(Ok(addresses)) => addresses.collect::<Vec<SocketAddr>>(),
+            _ => return Err(unreachable("its name is not known")),
+        };
+        addresses.truncate(ADDRESSES);
+        let mut failure = unreachable("its name has no address");
+        let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
         for address in addresses {
-            match Self::connect_address(address, &relay.key).await {
-                Ok(wire) => return Ok(wire),
-                Err(error) => failure = error,
+            let share = until.saturating_duration_since(Instant::now()) / left.max(1);
+            left = left.saturating_sub(1);
+            let error = match timeout(share, Self::connect_address(address, &relay.key)).await {
+                Ok(Ok(wire)) => return Ok(wire),
+                Ok(Err(error)) => error,
+                Err(_) => unreachable("no answer"),
+            };
+            // That somebody else answered is worth more than that nobody did elsewhere.
+            if failure != ConnectError::WrongRelay {
+                failure = error;
             }
         }
         Err(failure)
@@ -111,6 +120,7 @@ impl Wire {
         let reader = WireReader {
             recv: self.recv,
             buffer: Vec::new(),
+            parsed: 0,
         };
         let closer = Closer {
             endpoint: self.endpoint,
@@ -202,6 +212,8 @@ impl WireWriter {
 pub(crate) struct WireReader {
     recv: RecvStream,
     buffer: Vec<u8>,
+    /// Bytes at the front of the buffer that are parsed.
+    parsed: usize,
 }
 
 impl WireReader {
@@ -214,10 +226,13 @@ impl WireReader {
             while let Some((message, size)) = self.parse()? {
                 messages.push(message);
                 taken += size;
-                if taken >= most {
+                if taken >= most || messages.len() >= MESSAGES {
                     return Ok(messages);
                 }
             }
+            // Once for many small messages, not once for each.
+            self.buffer.drain(..self.parsed);
+            self.parsed = 0;
             if messages.is_empty() {
                 self.read_some().await?;
             } else if !self.read_ready().await {
@@ -229,7 +244,8 @@ impl WireReader {
     fn parse(&mut self) -> Result<Option<(RelayMsg, usize)>, ConnectError> {
         let violation =
             |error: ajar_protocol::Malformed| ConnectError::Violation(error.to_string());
-        let Some((field, rest)) = self.buffer.split_first_chunk::<{ frame::LENGTH }>() else {
+        let unparsed = self.buffer.get(self.parsed..).unwrap_or_default();
+        let Some((field, rest)) = unparsed.split_first_chunk::<{ frame::LENGTH }>() else {
             return Ok(None);
         };
         let length = frame::checked_length(*field, limits::FRAME).map_err(violation)?;
@@ -238,7 +254,7 @@ impl WireReader {
         };
         let message = RelayMsg::parse(content).map_err(violation)?;
         let size = frame::LENGTH + length;
-        self.buffer.drain(..size);
+        self.parsed += size;
         Ok(Some((message, size)))
     }
 

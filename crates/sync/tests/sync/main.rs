@@ -1,0 +1,19 @@
+//! Homes, threads and connections of the sync crate, with people who use them, machines that
+//! die, and relays that mean ill. Relays are real QUIC servers inside the test.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test should fail at the spot"
+)]
+
+mod closing;
+mod driver;
+mod homes;
+mod honest;
+mod host;
+mod pairing;
+mod people;
+mod transport;
+mod unfinished;
+mod vault;
+mod worker;
