@@ -25,7 +25,7 @@ pub enum Misuse {
     #[error("the limit for one document or for the number of documents is reached")]
     LimitReached,
     /// This copy of the home is behind its own past and may not write.
-    #[error("this looks like a restored copy; it can be read but not written, link it anew")]
+    #[error("this looks like a restored copy; it can be read, but nothing new can be written on it")]
     StaleCopy,
     /// The relationship's space cannot be written any more.
     #[error("this space is closed; what is in it can be read and exported")]

@@ -80,7 +80,7 @@ pub enum Error {
     #[error("the name must have 1 to 64 characters")]
     BadName,
     /// *Only me* has a passphrase of its own, which was not given.
-    #[error("*Only me* is locked")]
+    #[error("Only me is locked")]
     PrivateLocked,
     /// There is no shared space yet.
     #[error("you are not paired with anyone yet")]
@@ -204,7 +204,7 @@ impl Error {
                 "Stop the other one (is `ajar sync --watch` running?), then try again."
             }
             Self::WrongPassphrase => {
-                "Try again. Capital letters count. Nobody can reset it; your twelve words can bring the journal back on a new device."
+                "Try again. Capital letters count. Nobody can reset it, not even with your twelve words in this version."
             }
             Self::NoPassphrase => "Set AJAR_PASSPHRASE, or use --passphrase-file FILE.",
             Self::PrivateLocked => "Give its own passphrase with AJAR_PRIVATE_PASSPHRASE.",
@@ -217,7 +217,7 @@ impl Error {
                 "Run `ajar doctor`; it changes nothing and says what can be done."
             }
             Self::DiskFull => "Free some space, then do it again.",
-            Self::Misuse(Misuse::StaleCopy) => "Use the newer copy, or link this device anew.",
+            Self::Misuse(Misuse::StaleCopy) => "Use the newer copy; this one can be read, and nothing in it is lost.",
             Self::Connect(error) | Self::Undelivered(error) => return error.hint(),
             Self::Pairing(_) => "Begin again with a new code; each code works once.",
             Self::TooManyCodes => "Wait fifteen minutes before the next try.",
@@ -258,7 +258,7 @@ impl ConnectError {
                 "Check the address with whoever runs the relay. If its key changed on purpose, it has a new address."
             }
             Self::NotAdmitted | Self::BadClaim => {
-                "Ask whoever runs the relay for a new invitation (`ajar-relay invite`)."
+                "Ask whoever runs the relay for a new address (`ajar-relay invite`), then `ajar relay move ADDRESS`."
             }
             Self::Violation(_) => "Tell whoever runs the relay. Your journal here is complete.",
             Self::Store(_) => "Run `ajar doctor`.",
