@@ -94,6 +94,13 @@ impl Epochs {
             .collect()
     }
 
+    /// Every key held, also of epochs whose record has not arrived, for the key file.
+    pub(crate) fn all_keys(&self) -> Vec<(EpochId, EpochKey)> {
+        let mut keys = self.keys();
+        keys.extend(self.spare.iter().map(|(id, key)| (*id, key.clone())));
+        keys
+    }
+
     /// The keys that go into the history of a new epoch: the newest, as many as fit. Older
     /// ones stand in the history of the epochs that these belong to. A member who makes
     /// epochs for fun can so never keep the others from making one.

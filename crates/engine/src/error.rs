@@ -27,6 +27,12 @@ pub enum Misuse {
     /// This copy of the home is behind its own past and may not write.
     #[error("this looks like a restored copy; it can be read but not written, link it anew")]
     StaleCopy,
+    /// It has to be done while the relay is there.
+    #[error("this needs the relay, and the relay is not there")]
+    NeedsRelay,
+    /// No other active device of this person has this id.
+    #[error("no other active device of yours is called that")]
+    NoSuchDevice,
     /// The relationship's space cannot be written any more.
     #[error("this space is closed; what is in it can be read and exported")]
     Closed,

@@ -545,6 +545,10 @@ impl<S: Store> Replica<S> {
 
     /// Turns what has been missing for a day into notices.
     pub(crate) fn overdue(&mut self, now: Now) {
+        // What another device promised at linking, or a clock that went back: it begins now.
+        for (_, since) in self.progress.heard.values_mut() {
+            *since = (*since).min(now.wall_ms);
+        }
         let overdue: Vec<(DeviceId, u64)> = self
             .progress
             .heard

@@ -14,6 +14,7 @@ pub mod documents;
 pub mod epochs;
 pub mod error;
 mod inbox;
+pub mod membership;
 pub mod notice;
 pub mod outbox;
 pub mod output;

@@ -168,6 +168,9 @@ impl World {
             genesis: SpaceGenesis::parse(&genesis.unwrap()).unwrap(),
             chains: world.relay.chains.clone(),
             secrets,
+            epoch_keys: Vec::new(),
+            promised: ajar_protocol::Frontier::default(),
+            permits: Vec::new(),
         };
         world.devices.push(Device::create(space, seed * 1000 + 14));
         world.connect(LAPTOP);
