@@ -33,6 +33,12 @@ pub enum Misuse {
     /// No other active device of this person has this id.
     #[error("no other active device of yours is called that")]
     NoSuchDevice,
+    /// A change of the membership was proposed and the relay has not answered yet.
+    #[error("another change of your devices is under way; try again when it is done")]
+    ChangeUnderWay,
+    /// The proof of a new device is for another place, or its keys are in use already.
+    #[error("what the new device sent does not fit any more; begin linking it again")]
+    LinkOutdated,
     /// The relationship's space cannot be written any more.
     #[error("this space is closed; what is in it can be read and exported")]
     Closed,

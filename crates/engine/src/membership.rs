@@ -7,6 +7,7 @@
 //! nothing: what counts are the signatures.
 
 use ajar_crypto::{DeviceSecrets, Entropy, EpochKey, Secret};
+use ajar_protocol::chain::ChainError;
 use ajar_protocol::client_msg::ClientMsg;
 use ajar_protocol::codec::{Reader, Writer};
 use ajar_protocol::error::Malformed;
@@ -14,6 +15,7 @@ use ajar_protocol::genesis::SpaceKind;
 use ajar_protocol::link::{
     Cutoff, DevicePublic, Link, LinkBody, NewDevice, RevokeReason, proof_hash,
 };
+use ajar_protocol::relay_msg::Refusal;
 use ajar_protocol::{
     DeviceId, EnvelopeId, EpochId, Frontier, LinkHash, PartyChain, PartyId, SpaceGenesis, SpaceId,
     limits,
@@ -22,7 +24,7 @@ use zeroize::Zeroizing;
 
 use crate::clock::Now;
 use crate::error::{EngineError, Misuse};
-use crate::output::Outputs;
+use crate::output::{Event, Outputs};
 use crate::pairing::FoundError;
 use crate::replica::{NewSpace, Replica};
 use crate::store::Store;
@@ -152,8 +154,17 @@ impl NewHalf {
     /// # Errors
     /// [`FoundError`].
     pub fn take(self, pack: &[u8]) -> Result<NewSpace, FoundError> {
+        let offer = self.offer;
         let space = unpack(pack, self.secrets)?;
-        if space.genesis.id() != self.offer.space || space.genesis.kind() != self.offer.kind {
+        let device = space.secrets.id();
+        let before = offer.seq.checked_sub(1);
+        // The chain that goes on from the offered place, with this device in it.
+        let ours = space.chains.iter().any(|chain| {
+            chain.id() == offer.party
+                && chain.active(&device).is_some()
+                && before.and_then(|seq| chain.head_at(seq)) == Some(offer.prev)
+        });
+        if !ours || space.genesis.id() != offer.space || space.genesis.kind() != offer.kind {
             return Err(FoundError::Chain);
         }
         Ok(space)
@@ -176,10 +187,6 @@ fn unpack(pack: &[u8], secrets: DeviceSecrets) -> Result<NewSpace, FoundError> {
         chains.push(PartyChain::from_links(links).map_err(|_| FoundError::Chain)?);
     }
     genesis.verify(&chains.iter().collect::<Vec<_>>())?;
-    let device = secrets.id();
-    if !chains.iter().any(|chain| chain.active(&device).is_some()) {
-        return Err(FoundError::Chain);
-    }
     let promised = Frontier::decode(&mut reader)?;
     let mut epoch_keys = Vec::new();
     for _ in 0..reader.u16()? {
@@ -219,7 +226,9 @@ impl<S: Store> Replica<S> {
     ///
     /// # Errors
     /// [`Misuse::NeedsRelay`] without a connection, [`Misuse::Closed`],
-    /// [`Misuse::LimitReached`] at eight devices.
+    /// [`Misuse::LimitReached`] at eight devices, [`Misuse::ChangeUnderWay`] until the relay
+    /// has answered the one before, [`Misuse::LinkOutdated`] when the request was made for
+    /// another place or with keys that are in use.
     pub fn propose_device(
         &mut self,
         now: Now,
@@ -233,8 +242,8 @@ impl<S: Store> Replica<S> {
         self.propose(now, LinkBody::DeviceAdd(device))
     }
 
-    /// Proposes to remove one of our other devices. What it wrote up to what is known here,
-    /// or to any device that told us, stays; nothing later counts.
+    /// Proposes to remove one of our other devices. What it wrote up to what has arrived here
+    /// stays; nothing later counts.
     ///
     /// # Errors
     /// As [`Self::propose_device`]; [`Misuse::NoSuchDevice`] when it is not an active device
@@ -265,6 +274,11 @@ impl<S: Store> Replica<S> {
         if !self.is_welcomed() {
             return Err(Misuse::NeedsRelay.into());
         }
+        // The relay answers by place alone: two links under way to one place could be
+        // mistaken for each other.
+        if self.proposed.is_some() {
+            return Err(Misuse::ChangeUnderWay.into());
+        }
         let chain = self
             .space
             .chains
@@ -274,10 +288,10 @@ impl<S: Store> Replica<S> {
         let signer = self.space.device.0;
         let link = Link::sign(place, body, signer, self.space.secrets.signing_key());
         // What the others would refuse is not proposed.
-        let mut tried = chain.clone();
-        tried
-            .append(link.clone())
-            .map_err(|_| Misuse::LimitReached)?;
+        self.space.check(&link).map_err(|error| match error {
+            ChainError::TooMany => Misuse::LimitReached,
+            _ => Misuse::LinkOutdated,
+        })?;
         let send = vec![ClientMsg::AppendLink(link.as_bytes().to_vec())];
         self.proposed = Some(link);
         Ok(Outputs {
@@ -335,7 +349,19 @@ impl<S: Store> Replica<S> {
         Zeroizing::new(out.finish())
     }
 
-    /// Devices of our own party, with the counter of the last envelope known of each.
+    /// A link has come to stand where one of ours was proposed to: ours, or another one, and
+    /// then ours is refused whatever the relay says of it.
+    pub(crate) fn place_taken(&mut self, party: PartyId, seq: u64, hash: LinkHash) {
+        let there = |link: &Link| link.party == party && link.seq <= seq;
+        if let Some(link) = self.proposed.take_if(|link| there(link))
+            && link.hash() != hash
+        {
+            let refused = Event::LinkRefused(Refusal::Conflict);
+            self.pending.events.push(refused);
+        }
+    }
+
+    /// Whether a device of either party may read and write.
     #[must_use]
     pub fn is_active(&self, device: &DeviceId) -> bool {
         self.space

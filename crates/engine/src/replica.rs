@@ -26,6 +26,10 @@ use crate::uplink::Uplink;
 
 pub use crate::status::{DeviceStatus, DocInfo, SpaceStatus};
 
+/// Incarnations of a device's actor that are looked for: one more each time that a cut-off
+/// takes away what it stood on in a document.
+const INCARNATIONS: u32 = 16;
+
 /// What is needed to start the replica of a space that does not exist here yet.
 pub struct NewSpace {
     /// Signed genesis.
@@ -400,10 +404,12 @@ impl<S: Store> Replica<S> {
     /// Devices by the Automerge actors they write a document under, for attributing changes.
     #[must_use]
     pub fn device_of_actor(&self, doc: &DocId, actor: &[u8]) -> Option<DeviceId> {
-        let candidates = self.space.chains.iter().flat_map(|chain| chain.devices());
-        candidates
-            .map(|(id, _)| *id)
-            .find(|id| ajar_protocol::id::actor(&self.space.id, id, doc, 0) == actor)
+        (0..=INCARNATIONS).find_map(|incarnation| {
+            let devices = self.space.chains.iter().flat_map(|chain| chain.devices());
+            devices
+                .map(|(id, _)| *id)
+                .find(|id| ajar_protocol::id::actor(&self.space.id, id, doc, incarnation) == actor)
+        })
     }
 
     /// Signs a login for one TLS session (protocol §2.8).
@@ -474,9 +480,8 @@ impl<S: Store> Replica<S> {
 
     /// All documents, in the order in which they came.
     pub fn documents(&self) -> impl Iterator<Item = DocInfo> + '_ {
-        self.directory
-            .rows()
-            .iter()
+        let rows = self.directory.rows().iter();
+        rows.filter(|row| row.exists())
             .map(|row| self.info(&row.doc, row.bytes))
     }
 
@@ -502,6 +507,7 @@ impl<S: Store> Replica<S> {
         let meta = *self
             .directory
             .row(doc)
+            .filter(|row| row.exists())
             .ok_or(Misuse::NoSuchDocument(*doc))?;
         let loaded = self
             .cache

@@ -193,7 +193,7 @@ impl<S: Store> Replica<S> {
             RelayMsg::LinkNotStored { party, seq, reason } => {
                 self.link_not_stored(now, party, seq, reason);
             }
-            RelayMsg::CaughtUp => self.reached_the_end(now, send),
+            RelayMsg::CaughtUp => self.reached_the_end(now, send)?,
             // A refusal ends the connection, which is the driver's business; mailboxes are
             // another kind of connection.
             RelayMsg::Refused(_)
@@ -393,23 +393,26 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    fn reached_the_end(&mut self, now: Now, send: &mut Vec<ClientMsg>) {
+    fn reached_the_end(&mut self, now: Now, send: &mut Vec<ClientMsg>) -> Result<(), EngineError> {
         let parked = !self.parked.is_empty();
         let subscription = self.subscription();
         let frontier = &self.progress.frontier;
         let Some(uplink) = &mut self.uplink else {
-            return;
+            return Ok(());
         };
         // Parked envelopes that were dropped for room come with another round, as long as
         // each round brings something.
         if parked && uplink.subscribed_at != *frontier {
             uplink.subscribed_at = frontier.clone();
             send.push(subscription);
-            return;
+            return Ok(());
         }
         uplink.caught_up = true;
+        self.settle(now)?;
+        self.try_deferred()?;
         self.pending.events.push(Event::CaughtUp);
         self.hear_of_parked(now);
+        Ok(())
     }
 
     fn newly_delivered(&mut self) -> bool {
