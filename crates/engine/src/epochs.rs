@@ -94,6 +94,13 @@ impl Epochs {
             .collect()
     }
 
+    /// Every key held, also of epochs whose record has not arrived, for the key file.
+    pub(crate) fn all_keys(&self) -> Vec<(EpochId, EpochKey)> {
+        let mut keys = self.keys();
+        keys.extend(self.spare.iter().map(|(id, key)| (*id, key.clone())));
+        keys
+    }
+
     /// The keys that go into the history of a new epoch: the newest, as many as fit. Older
     /// ones stand in the history of the epochs that these belong to. A member who makes
     /// epochs for fun can so never keep the others from making one.
@@ -105,17 +112,21 @@ impl Epochs {
         keys
     }
 
-    /// Epochs that no other one follows.
-    pub(crate) fn tips(&self) -> Vec<EpochId> {
+    /// Epochs that no other one follows. One that a removed device made beyond its cut-off
+    /// only opens what was written under it: a relay that is filled anew will not have it, so
+    /// nothing may stand on it.
+    pub(crate) fn tips(&self, space: &Space) -> Vec<EpochId> {
+        let counts = |epoch: &&Epoch| !space.is_cut_off(&epoch.device, epoch.counter);
         let parents: BTreeSet<EpochId> = self
             .all
             .values()
+            .filter(counts)
             .flat_map(|epoch| epoch.parents.iter().copied())
             .collect();
         self.all
-            .keys()
-            .filter(|id| !parents.contains(id))
-            .copied()
+            .iter()
+            .filter(|(id, epoch)| counts(epoch) && !parents.contains(id))
+            .map(|(id, _)| *id)
             .collect()
     }
 
@@ -128,7 +139,7 @@ impl Epochs {
             .iter()
             .map(|recipient| recipient.id)
             .collect();
-        self.tips()
+        self.tips(space)
             .into_iter()
             .filter_map(|id| {
                 let epoch = self.all.get(&id)?;
@@ -141,7 +152,7 @@ impl Epochs {
 
     /// Parents, number and reason of the next epoch.
     pub(crate) fn next(&self, space: &Space) -> (Vec<EpochId>, u64, EpochReason) {
-        let mut tips = self.tips();
+        let mut tips = self.tips(space);
         // More than four can only come from a member that makes epochs for fun.
         tips.sort_by_key(|id| std::cmp::Reverse(self.all.get(id).map_or(0, |epoch| epoch.number)));
         tips.truncate(ajar_protocol::limits::EPOCH_PARENTS);

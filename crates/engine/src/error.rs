@@ -27,6 +27,18 @@ pub enum Misuse {
     /// This copy of the home is behind its own past and may not write.
     #[error("this looks like a restored copy; it can be read, but nothing new can be written on it")]
     StaleCopy,
+    /// It has to be done while the relay is there.
+    #[error("this needs the relay, and the relay is not there")]
+    NeedsRelay,
+    /// No other active device of this person has this id.
+    #[error("no other active device of yours is called that")]
+    NoSuchDevice,
+    /// A change of the membership was proposed and the relay has not answered yet.
+    #[error("another change of your devices is under way; try again when it is done")]
+    ChangeUnderWay,
+    /// The proof of a new device is for another place, or its keys are in use already.
+    #[error("what the new device sent does not fit any more; begin linking it again")]
+    LinkOutdated,
     /// The relationship's space cannot be written any more.
     #[error("this space is closed; what is in it can be read and exported")]
     Closed,

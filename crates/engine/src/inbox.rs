@@ -37,8 +37,10 @@ const PARKED_UNKNOWN: usize = 16;
 const DAMAGED_NOTICE: u32 = 3;
 /// Pieces of evidence that are kept.
 const EVIDENCE: u32 = 64;
-/// Missing envelopes become a notice after a day.
-const WITHHELD_AFTER_MS: i64 = 24 * 3600 * 1000;
+/// Envelopes of one device that wait in their place for what a cut-off may have taken away.
+const DEFERRED: usize = 1024;
+/// Up to so many of them are tried again with every envelope that comes.
+const DEFERRED_TRIED: usize = 32;
 
 /// What became of one envelope.
 enum Taken {
@@ -59,6 +61,10 @@ impl<S: Store> Replica<S> {
         };
         if matches!(self.consider(now, envelope)?, Taken::Accepted) {
             self.settle(now)?;
+            // A long list waits for the next time that the relay has given everything.
+            if self.caught_up() && self.meta.deferred.len() <= DEFERRED_TRIED {
+                self.try_deferred()?;
+            }
         }
         Ok(())
     }
@@ -159,6 +165,12 @@ impl<S: Store> Replica<S> {
             self.fork(now, &verified)?;
             return Ok(Taken::Dropped);
         }
+        if self.space.is_cut_off(&header.device, header.counter) {
+            return Ok(match self.keep_epoch_beyond(&verified)? {
+                true => Taken::Accepted,
+                false => Taken::Dropped,
+            });
+        }
         if header.counter > counter + 1 {
             self.hear_of(now, header.device, header.counter - 1);
             self.park(unverified);
@@ -171,10 +183,10 @@ impl<S: Store> Replica<S> {
         // 5. The cut-off of a revoked device.
         if let Some(revocation) = author.revoked {
             let cutoff = revocation.cutoff;
-            if header.counter > cutoff.counter {
-                return Ok(Taken::Dropped);
-            }
-            if header.counter == cutoff.counter && verified.id() != cutoff.id {
+            // What was beyond an earlier cut-off may still lie here, and be another one.
+            let kept = self.stored_envelope(&header.device, header.counter)?;
+            let differs = kept.is_some_and(|kept| kept.id() != verified.id());
+            if differs || header.counter == cutoff.counter && verified.id() != cutoff.id {
                 self.fork(now, &verified)?;
                 return Ok(Taken::Dropped);
             }
@@ -219,7 +231,11 @@ impl<S: Store> Replica<S> {
             Verdict::Valid(epoch, history) => {
                 self.epochs
                     .insert(&self.space, envelope.id().into(), *epoch, history);
-                self.meta.epochs.push((header.device, header.counter));
+                // It may be here from before a cut-off was raised.
+                let place = (header.device, header.counter);
+                if !self.meta.epochs.contains(&place) {
+                    self.meta.epochs.push(place);
+                }
                 self.pending.meta = true;
                 self.pending.keys = true;
                 self.advance(&envelope);
@@ -251,32 +267,23 @@ impl<S: Store> Replica<S> {
         unverified: Envelope,
     ) -> Result<Taken, EngineError> {
         let header = *envelope.header();
-        // 6. The epoch, and whether its author may use it.
-        let Some(epoch) = self.epochs.get(&header.epoch) else {
-            self.park(unverified);
-            return Ok(Taken::Early);
-        };
-        let revoked_then = self.space.revoked_at(&epoch.seqs);
-        let knows = self.space.revoked_at(seqs);
-        if !epoch.recipients.contains(&header.device.0)
-            || !knows.iter().all(|device| revoked_then.contains(device))
-        {
-            return self.leave_out(now, &envelope);
-        }
-        let Some(key) = &epoch.key else {
-            self.park(unverified);
-            return Ok(Taken::Early);
-        };
-        // 7. Commitment, encryption, padding.
-        let Ok(plaintext) = open_envelope(&envelope, key) else {
-            return self.leave_out(now, &envelope);
-        };
-        let Some(content) = expand(&plaintext) else {
-            return self.leave_out(now, &envelope);
+        // 6 and 7.
+        let content = match self.open_content(seqs, &envelope) {
+            Opened::Content(content) => content,
+            Opened::Early => {
+                self.park(unverified);
+                return Ok(Taken::Early);
+            }
+            Opened::Refused => return self.leave_out(now, &envelope),
         };
         // 9. The content, all or none.
         let checked = match self.check_content(place, &header.device, &content)? {
             Content::Ready(checked) => checked,
+            Content::Early if self.may_defer(&header.device) => {
+                self.read_acks(now, place, &content)?;
+                self.defer(header.device, header.counter);
+                return self.leave_out(now, &envelope);
+            }
             Content::Early => {
                 self.park(unverified);
                 return Ok(Taken::Early);
@@ -287,15 +294,7 @@ impl<S: Store> Replica<S> {
         if !self.apply_content(checked)? {
             return self.leave_out(now, &envelope);
         }
-        for item in &content.docs {
-            self.store_changes(&item.doc, item.changes.iter().map(Vec::as_slice))?;
-            self.pending.events.push(Event::DocumentChanged {
-                doc: item.doc,
-                by: self.space.party_of(place),
-                device: header.device,
-                here: false,
-            });
-        }
+        self.keep_content(place, header.device, &content)?;
         // 8. What its author has seen.
         self.read_acks(now, place, &content)?;
         // 10. With the next commit.
@@ -303,7 +302,57 @@ impl<S: Store> Replica<S> {
         Ok(Taken::Accepted)
     }
 
-    fn check_content(
+    /// Checks 6 and 7: the epoch, whether its author may use it, and what is inside.
+    pub(crate) fn open_content(&self, seqs: &[u64], envelope: &VerifiedEnvelope) -> Opened {
+        let header = envelope.header();
+        let Some(epoch) = self.epochs.get(&header.epoch) else {
+            return Opened::Early;
+        };
+        let revoked_then = self.space.revoked_at(&epoch.seqs);
+        let knows = self.space.revoked_at(seqs);
+        if !epoch.recipients.contains(&header.device.0)
+            || !knows.iter().all(|device| revoked_then.contains(device))
+        {
+            return Opened::Refused;
+        }
+        let Some(key) = &epoch.key else {
+            return Opened::Early;
+        };
+        let plaintext = open_envelope(envelope, key).ok();
+        match plaintext.and_then(|plaintext| expand(&plaintext)) {
+            Some(content) => Opened::Content(content),
+            None => Opened::Refused,
+        }
+    }
+
+    /// Whether content that stands on something missing is to wait in its place, so that the
+    /// rest of its author's chain goes on: after a removal it may stand on what nobody
+    /// accepts any more, and the relay has nothing more to give.
+    fn may_defer(&self, device: &DeviceId) -> bool {
+        let waiting = self.meta.deferred.iter().filter(|(d, _)| d == device);
+        self.space.has_removed() && self.caught_up() && waiting.count() < DEFERRED
+    }
+
+    /// Adds content that was applied to the stored documents, and tells.
+    pub(crate) fn keep_content(
+        &mut self,
+        place: usize,
+        device: DeviceId,
+        content: &Changes,
+    ) -> Result<(), EngineError> {
+        for item in &content.docs {
+            self.store_changes(&item.doc, item.changes.iter().map(Vec::as_slice))?;
+            self.pending.events.push(Event::DocumentChanged {
+                doc: item.doc,
+                by: self.space.party_of(place),
+                device,
+                here: device == self.space.device,
+            });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn check_content(
         &mut self,
         place: usize,
         device: &DeviceId,
@@ -312,6 +361,11 @@ impl<S: Store> Replica<S> {
         let mut ready = Vec::with_capacity(content.docs.len());
         let mut created = 0;
         let mut room = documents::MAX_ENVELOPE_OPS;
+        let gaps = self
+            .meta
+            .deferred
+            .iter()
+            .any(|(author, _)| author == device);
         for item in &content.docs {
             let size: u64 = item.changes.iter().map(|change| change.len() as u64).sum();
             let row = self.directory.row(&item.doc).copied();
@@ -331,7 +385,7 @@ impl<S: Store> Replica<S> {
                     &empty
                 }
             };
-            match check_changes(&self.space.id, device, place, item, loaded, &mut room) {
+            match check_changes(&self.space.id, device, place, item, loaded, gaps, &mut room) {
                 Intake::Ready(changes) => ready.push((item.doc, changes)),
                 Intake::Early => return Ok(Content::Early),
                 Intake::Refused => return Ok(Content::Refused),
@@ -342,7 +396,10 @@ impl<S: Store> Replica<S> {
 
     /// Applies checked changes of several documents; `false` when Automerge would not, with
     /// all of them as they were.
-    fn apply_content(&mut self, checked: Vec<(DocId, Vec<Change>)>) -> Result<bool, EngineError> {
+    pub(crate) fn apply_content(
+        &mut self,
+        checked: Vec<(DocId, Vec<Change>)>,
+    ) -> Result<bool, EngineError> {
         let mut touched = Vec::with_capacity(checked.len());
         let mut good = true;
         for (doc, changes) in checked {
@@ -369,59 +426,6 @@ impl<S: Store> Replica<S> {
             }
         }
         Ok(good)
-    }
-
-    fn read_acks(&mut self, now: Now, place: usize, content: &Changes) -> Result<(), EngineError> {
-        for (device, position) in &content.acks {
-            if position.counter > self.progress.frontier.counter(device) {
-                // Another device has what never came here, or it says so.
-                if self.space.device(device).is_some() {
-                    self.hear_of(now, *device, position.counter);
-                }
-                continue;
-            }
-            let ours = self.stored_envelope(device, position.counter)?;
-            let same = ours.as_ref().map(|envelope| envelope.id() == position.id);
-            if same == Some(false) {
-                self.notice(
-                    now,
-                    NoticeKind::Forked {
-                        device: *device,
-                        counter: position.counter,
-                    },
-                );
-            }
-            let by_partner = *device == self.space.device && place != self.space.place;
-            if by_partner && same == Some(true) && position.counter > self.progress.confirmed {
-                self.progress.confirmed = position.counter;
-                self.pending.progress = true;
-            }
-        }
-        Ok(())
-    }
-
-    /// Notes that a device has written up to `counter`, none of which has arrived here yet.
-    fn hear_of(&mut self, now: Now, device: DeviceId, counter: u64) {
-        let since = (0, now.wall_ms);
-        let heard = self.progress.heard.entry(device).or_insert(since);
-        if counter > heard.0 {
-            heard.0 = counter;
-            self.pending.progress = true;
-        }
-    }
-
-    /// What still waits when the relay has nothing more stands on something that is missing:
-    /// it counts as missing too, and is told when it lasts.
-    pub(crate) fn hear_of_parked(&mut self, now: Now) {
-        let waiting: Vec<(DeviceId, u64)> = self
-            .parked
-            .iter()
-            .filter(|(device, _)| self.space.device(device).is_some())
-            .filter_map(|(device, parked)| parked.keys().next_back().map(|last| (*device, *last)))
-            .collect();
-        for (device, last) in waiting {
-            self.hear_of(now, device, last);
-        }
     }
 
     /// Moves the frontier past an envelope and keeps it.
@@ -516,7 +520,7 @@ impl<S: Store> Replica<S> {
             return Ok(());
         };
         let body = link.body.clone();
-        let (party, seq) = (link.party, link.seq);
+        let (party, seq, hash) = (link.party, link.seq, link.hash());
         match self.space.append(link) {
             Ok((_, AppendOutcome::Known)) | Err(ChainError::Gap { .. }) => {}
             Ok((place, AppendOutcome::Appended)) => {
@@ -534,37 +538,34 @@ impl<S: Store> Replica<S> {
                 if let Some(kind) = told {
                     self.notice(now, kind);
                 }
+                self.place_taken(party, seq, hash);
                 self.pending.events.push(Event::Member { party });
+                match body {
+                    LinkBody::DeviceRevoke(cutoff) => self.cut_off(now, &[cutoff])?,
+                    LinkBody::Recover { revoked, .. } => self.cut_off(now, &revoked)?,
+                    _ => {}
+                }
                 self.settle(now)?;
+                if self.caught_up() {
+                    self.try_deferred()?;
+                }
             }
             Err(ChainError::Fork { .. }) => self.notice(now, NoticeKind::ChainFork { party }),
             Err(_) => self.count_damaged(now),
         }
         Ok(())
     }
+}
 
-    /// Turns what has been missing for a day into notices.
-    pub(crate) fn overdue(&mut self, now: Now) {
-        let overdue: Vec<(DeviceId, u64)> = self
-            .progress
-            .heard
-            .iter()
-            .filter(|(_, (_, since))| now.wall_ms.saturating_sub(*since) >= WITHHELD_AFTER_MS)
-            .map(|(device, (counter, _))| {
-                (
-                    *device,
-                    counter.saturating_sub(self.progress.frontier.counter(device)),
-                )
-            })
-            .collect();
-        for (device, missing) in overdue {
-            self.notice(now, NoticeKind::Withheld { device, missing });
-        }
-    }
+/// What opening one envelope gave.
+pub(crate) enum Opened {
+    Content(Changes),
+    Early,
+    Refused,
 }
 
 /// Verdict on the content of one envelope.
-enum Content {
+pub(crate) enum Content {
     Ready(Vec<(DocId, Vec<Change>)>),
     Early,
     Refused,

@@ -168,6 +168,18 @@ impl Notices {
         before != self.list.len()
     }
 
+    /// Removes what was said about an envelope that could be opened after all. Returns
+    /// whether there was something.
+    pub(crate) fn settle_unopenable(&mut self, device: &DeviceId, counter: u64) -> bool {
+        let kind = NoticeKind::Unopenable {
+            device: *device,
+            counter,
+        };
+        let before = self.list.len();
+        self.list.retain(|notice| notice.kind != kind);
+        before != self.list.len()
+    }
+
     /// All, oldest first.
     #[must_use]
     pub fn all(&self) -> &[Notice] {

@@ -107,7 +107,7 @@ impl<S: Store> Replica<S> {
         })
     }
 
-    fn may_write(&self) -> Result<(), Misuse> {
+    pub(crate) fn may_write(&self) -> Result<(), Misuse> {
         if self.meta.stale {
             return Err(Misuse::StaleCopy);
         }

@@ -26,6 +26,8 @@ pub enum Event {
         /// The party.
         party: PartyId,
     },
+    /// The relay did not take a link that was proposed.
+    LinkRefused(Refusal),
     /// Everything that the relay held has been received.
     CaughtUp,
     /// The relay has confirmed everything that was written here.

@@ -17,7 +17,7 @@ use ajar_protocol::codec::{Reader, Writer};
 use ajar_protocol::error::Malformed;
 use ajar_protocol::genesis::{Founder, GenesisBody};
 use ajar_protocol::link::{Link, LinkBody};
-use ajar_protocol::{PartyChain, SpaceGenesis, limits};
+use ajar_protocol::{Frontier, PartyChain, SpaceGenesis, limits};
 use thiserror::Error;
 
 use crate::clock::Now;
@@ -103,11 +103,7 @@ impl OwnHalf {
         let signature = body.sign(self.secrets.signing_key());
         let genesis = SpaceGenesis::new(body, vec![signature])
             .map_err(|_| EngineError::Bug("a private genesis"))?;
-        Ok(NewSpace {
-            genesis,
-            chains: vec![self.chain],
-            secrets: self.secrets,
-        })
+        Ok(new_space(genesis, vec![self.chain], self.secrets))
     }
 
     /// The offer to the partner, with the name to be shown there and, if the partner may use
@@ -177,6 +173,18 @@ impl OwnHalf {
     }
 }
 
+/// A space that begins here, with nothing in it.
+fn new_space(genesis: SpaceGenesis, chains: Vec<PartyChain>, secrets: DeviceSecrets) -> NewSpace {
+    NewSpace {
+        genesis,
+        chains,
+        secrets,
+        epoch_keys: Vec::new(),
+        promised: Frontier::default(),
+        permits: Vec::new(),
+    }
+}
+
 fn cut(name: &str) -> &str {
     let mut end = name.len().min(NAME);
     while !name.is_char_boundary(end) {
@@ -235,11 +243,7 @@ impl Met {
         let genesis = SpaceGenesis::new(self.body, signatures)?;
         genesis.verify(&chains.iter().collect::<Vec<_>>())?;
         Ok(Agreed {
-            space: NewSpace {
-                genesis,
-                chains,
-                secrets: self.own.secrets,
-            },
+            space: new_space(genesis, chains, self.own.secrets),
         })
     }
 }

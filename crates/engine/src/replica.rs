@@ -26,6 +26,10 @@ use crate::uplink::Uplink;
 
 pub use crate::status::{DeviceStatus, DocInfo, SpaceStatus};
 
+/// Incarnations of a device's actor that are looked for: one more each time that a cut-off
+/// takes away what it stood on in a document.
+const INCARNATIONS: u32 = 16;
+
 /// What is needed to start the replica of a space that does not exist here yet.
 pub struct NewSpace {
     /// Signed genesis.
@@ -34,6 +38,12 @@ pub struct NewSpace {
     pub chains: Vec<PartyChain>,
     /// Keys of this device in this space.
     pub secrets: DeviceSecrets,
+    /// Epoch keys that another own device handed over.
+    pub epoch_keys: Vec<(ajar_protocol::EpochId, ajar_crypto::EpochKey)>,
+    /// How far another own device was: what is behind it counts as missing until it comes.
+    pub promised: Frontier,
+    /// Permits of relays.
+    pub permits: Vec<([u8; 32], [u8; 64])>,
 }
 
 /// Changes not yet committed, and what to tell when they are.
@@ -62,6 +72,8 @@ pub struct Replica<S: Store> {
     pub(crate) parked: BTreeMap<DeviceId, BTreeMap<u64, Envelope>>,
     pub(crate) uplink: Option<Uplink>,
     pub(crate) damaged: u32,
+    /// A link of ours that the relay has not confirmed yet.
+    pub(crate) proposed: Option<Link>,
     suspect: Option<(Marker, u8)>,
     broken: bool,
 }
@@ -90,13 +102,22 @@ impl<S: Store> Replica<S> {
         }
         let meta = Meta {
             links: space.chains.iter().map(PartyChain::next_seq).collect(),
+            permits: new.permits.into_iter().collect(),
             ..Meta::default()
         };
         batch.put(Key::Meta, meta.encode());
-        batch.put(Key::Frontier, Progress::default().encode());
+        let promised = new
+            .promised
+            .rows()
+            .map(|(device, last)| (*device, (last.counter, i64::MAX)));
+        let progress = Progress {
+            heard: promised.collect(),
+            ..Progress::default()
+        };
+        batch.put(Key::Frontier, progress.encode());
         store.commit(batch)?;
         // Last: whoever finds keys finds a whole replica, whenever the machine dies.
-        store.save_keys(&encode_keys(&space.secrets, &[]))?;
+        store.save_keys(&encode_keys(&space.secrets, &new.epoch_keys))?;
         Self::open(store)
     }
 
@@ -156,6 +177,7 @@ impl<S: Store> Replica<S> {
             parked: BTreeMap::new(),
             uplink: None,
             damaged: 0,
+            proposed: None,
             suspect,
             broken: false,
         };
@@ -233,7 +255,7 @@ impl<S: Store> Replica<S> {
     fn write(&mut self, pending: &mut Pending) -> Result<(), EngineError> {
         if pending.keys {
             self.store
-                .save_keys(&encode_keys(&self.space.secrets, &self.epochs.keys()))?;
+                .save_keys(&encode_keys(&self.space.secrets, &self.epochs.all_keys()))?;
         }
         self.directory.save(&mut pending.batch);
         let pages = u32::try_from(self.directory.pages()).unwrap_or(u32::MAX);
@@ -382,10 +404,12 @@ impl<S: Store> Replica<S> {
     /// Devices by the Automerge actors they write a document under, for attributing changes.
     #[must_use]
     pub fn device_of_actor(&self, doc: &DocId, actor: &[u8]) -> Option<DeviceId> {
-        let candidates = self.space.chains.iter().flat_map(|chain| chain.devices());
-        candidates
-            .map(|(id, _)| *id)
-            .find(|id| ajar_protocol::id::actor(&self.space.id, id, doc, 0) == actor)
+        (0..=INCARNATIONS).find_map(|incarnation| {
+            let devices = self.space.chains.iter().flat_map(|chain| chain.devices());
+            devices
+                .map(|(id, _)| *id)
+                .find(|id| ajar_protocol::id::actor(&self.space.id, id, doc, incarnation) == actor)
+        })
     }
 
     /// Signs a login for one TLS session (protocol §2.8).
@@ -456,9 +480,8 @@ impl<S: Store> Replica<S> {
 
     /// All documents, in the order in which they came.
     pub fn documents(&self) -> impl Iterator<Item = DocInfo> + '_ {
-        self.directory
-            .rows()
-            .iter()
+        let rows = self.directory.rows().iter();
+        rows.filter(|row| row.exists())
             .map(|row| self.info(&row.doc, row.bytes))
     }
 
@@ -484,6 +507,7 @@ impl<S: Store> Replica<S> {
         let meta = *self
             .directory
             .row(doc)
+            .filter(|row| row.exists())
             .ok_or(Misuse::NoSuchDocument(*doc))?;
         let loaded = self
             .cache

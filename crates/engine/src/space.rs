@@ -127,8 +127,39 @@ impl Space {
         revoked
     }
 
+    /// Whether an envelope lies beyond the cut-off of its author.
+    pub(crate) fn is_cut_off(&self, device: &DeviceId, counter: u64) -> bool {
+        self.cutoff_of(device)
+            .is_some_and(|cutoff| counter > cutoff)
+    }
+
+    /// Counter of the last envelope of a removed device that counts.
+    pub(crate) fn cutoff_of(&self, device: &DeviceId) -> Option<u64> {
+        let revoked = self.device(device).and_then(|(_, device)| device.revoked);
+        revoked.map(|revocation| revocation.cutoff.counter)
+    }
+
+    /// Whether any device was ever removed.
+    pub(crate) fn has_removed(&self) -> bool {
+        let mut devices = self.chains.iter().flat_map(PartyChain::devices);
+        devices.any(|(_, device)| device.revoked.is_some())
+    }
+
+    /// Checks a link as [`Self::append`] does, and changes nothing.
+    pub(crate) fn check(&self, link: &Link) -> Result<(), ChainError> {
+        let place = self.place_for(link)?;
+        let chain = self.chains.get(place).ok_or(ChainError::WrongParty)?;
+        chain.clone().append(link.clone()).map(drop)
+    }
+
     /// Appends a link to the chain that it names.
     pub(crate) fn append(&mut self, link: Link) -> Result<(usize, AppendOutcome), ChainError> {
+        let place = self.place_for(&link)?;
+        let chain = self.chains.get_mut(place).ok_or(ChainError::WrongParty)?;
+        chain.append(link).map(|outcome| (place, outcome))
+    }
+
+    fn place_for(&self, link: &Link) -> Result<usize, ChainError> {
         let place = self
             .chains
             .iter()
@@ -152,7 +183,6 @@ impl Space {
         {
             return Err(ChainError::KeyReuse);
         }
-        let chain = self.chains.get_mut(place).ok_or(ChainError::WrongParty)?;
-        chain.append(link).map(|outcome| (place, outcome))
+        Ok(place)
     }
 }

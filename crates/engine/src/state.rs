@@ -25,6 +25,8 @@ pub(crate) struct Meta {
     pub(crate) forked: BTreeMap<DeviceId, u64>,
     /// Envelopes that must not be opened again.
     pub(crate) quarantined: Vec<(DeviceId, u64)>,
+    /// Envelopes in their place whose content stands on what a cut-off took away.
+    pub(crate) deferred: Vec<(DeviceId, u64)>,
     /// This copy is behind its own device.
     pub(crate) stale: bool,
     /// Pieces of evidence kept.
@@ -35,7 +37,7 @@ impl Meta {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        out.u8(1)
+        out.u8(2)
             .u8(u8::from(self.stale))
             .u32(self.pages)
             .u32(self.evidence);
@@ -55,16 +57,19 @@ impl Meta {
         for (device, counter) in &self.forked {
             out.raw(&device.0).u64(*counter);
         }
-        out.u32(count(self.quarantined.len()));
-        for (device, counter) in &self.quarantined {
-            out.raw(&device.0).u64(*counter);
+        for list in [&self.quarantined, &self.deferred] {
+            out.u32(count(list.len()));
+            for (device, counter) in list {
+                out.raw(&device.0).u64(*counter);
+            }
         }
         out.finish()
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes, "state of a replica");
-        if reader.u8()? != 1 {
+        let version = reader.u8()?;
+        if !(1..=2).contains(&version) {
             return Err(Malformed::Version("state of a replica"));
         }
         let stale = reader.u8()? != 0;
@@ -88,6 +93,11 @@ impl Meta {
         }
         for _ in 0..reader.u32()? {
             meta.quarantined
+                .push((DeviceId(reader.array()?), reader.u64()?));
+        }
+        // Version 1 had no list of what a cut-off left without ground.
+        for _ in 0..if version == 1 { 0 } else { reader.u32()? } {
+            meta.deferred
                 .push((DeviceId(reader.array()?), reader.u64()?));
         }
         reader.finish()?;
@@ -204,6 +214,7 @@ mod tests {
             permits: BTreeMap::from([([4; 32], [5; 64])]),
             forked: BTreeMap::from([(DeviceId([6; 32]), 8)]),
             quarantined: vec![(DeviceId([7; 32]), 2)],
+            deferred: vec![(DeviceId([8; 32]), 5), (DeviceId([8; 32]), 6)],
             stale: true,
             evidence: 3,
         }
@@ -227,6 +238,16 @@ mod tests {
     fn state_is_the_same_after_a_restart() {
         assert_eq!(Meta::decode(&meta().encode()), Ok(meta()));
         assert_eq!(Progress::decode(&progress().encode()), Ok(progress()));
+    }
+
+    #[test]
+    fn state_from_before_cut_offs_is_still_read() {
+        let mut old = meta();
+        old.deferred.clear();
+        let mut bytes = old.encode();
+        bytes.truncate(bytes.len() - 4);
+        bytes[0] = 1;
+        assert_eq!(Meta::decode(&bytes), Ok(old));
     }
 
     #[test]

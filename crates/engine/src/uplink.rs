@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ajar_protocol::client_msg::{ChainPosition, ClientMsg};
+use ajar_protocol::link::Link;
 use ajar_protocol::relay_msg::{EnvelopeName, Refusal, RelayMsg};
 use ajar_protocol::{DeviceId, Frontier, PartyChain, PartyId, Position};
 
@@ -77,7 +78,14 @@ impl<S: Store> Replica<S> {
     /// The connection is gone.
     pub fn disconnected(&mut self) {
         self.uplink = None;
+        self.proposed = None;
         self.parked.clear();
+    }
+
+    /// Whether a relay has let this device in.
+    #[must_use]
+    pub fn is_welcomed(&self) -> bool {
+        self.uplink.as_ref().is_some_and(|uplink| uplink.welcomed)
     }
 
     /// Whether everything that the relay held at login has been received.
@@ -181,23 +189,39 @@ impl<S: Store> Replica<S> {
             RelayMsg::Envelope(bytes) => self.take_envelope(now, &bytes)?,
             RelayMsg::Stored(name) => self.stored(&name),
             RelayMsg::NotStored(name, reason) => self.not_stored(now, &name, reason, send)?,
-            RelayMsg::LinkNotStored { party, reason, .. } => {
-                if reason == Refusal::Conflict {
-                    self.notice(now, NoticeKind::ChainFork { party });
-                } else if reason.is_passing() {
-                    self.pause(now, reason);
-                }
+            RelayMsg::LinkStored { party, seq } => self.link_stored(now, party, seq)?,
+            RelayMsg::LinkNotStored { party, seq, reason } => {
+                self.link_not_stored(now, party, seq, reason);
             }
-            RelayMsg::CaughtUp => self.reached_the_end(now, send),
+            RelayMsg::CaughtUp => self.reached_the_end(now, send)?,
             // A refusal ends the connection, which is the driver's business; mailboxes are
             // another kind of connection.
-            RelayMsg::LinkStored { .. }
-            | RelayMsg::Refused(_)
+            RelayMsg::Refused(_)
             | RelayMsg::MailboxOpened(_)
             | RelayMsg::MailboxPeer(_)
             | RelayMsg::MailboxMessage(_) => {}
         }
         Ok(())
+    }
+
+    /// A link that was proposed counts from here on.
+    fn link_stored(&mut self, now: Now, party: PartyId, seq: u64) -> Result<(), EngineError> {
+        let ours = |link: &Link| link.party == party && link.seq == seq;
+        match self.proposed.take_if(|link| ours(link)) {
+            Some(link) => self.take_link(now, link.as_bytes()),
+            None => Ok(()),
+        }
+    }
+
+    /// The relay's word about a conflict proves nothing; a link that really stands there comes
+    /// with its signature.
+    fn link_not_stored(&mut self, now: Now, party: PartyId, seq: u64, reason: Refusal) {
+        let ours = |link: &Link| link.party == party && link.seq == seq;
+        if self.proposed.take_if(|link| ours(link)).is_some() {
+            self.pending.events.push(Event::LinkRefused(reason));
+        } else if reason.is_passing() {
+            self.pause(now, reason);
+        }
     }
 
     fn keep_permit(&mut self, permit: [u8; 64]) {
@@ -369,23 +393,26 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    fn reached_the_end(&mut self, now: Now, send: &mut Vec<ClientMsg>) {
+    fn reached_the_end(&mut self, now: Now, send: &mut Vec<ClientMsg>) -> Result<(), EngineError> {
         let parked = !self.parked.is_empty();
         let subscription = self.subscription();
         let frontier = &self.progress.frontier;
         let Some(uplink) = &mut self.uplink else {
-            return;
+            return Ok(());
         };
         // Parked envelopes that were dropped for room come with another round, as long as
         // each round brings something.
         if parked && uplink.subscribed_at != *frontier {
             uplink.subscribed_at = frontier.clone();
             send.push(subscription);
-            return;
+            return Ok(());
         }
         uplink.caught_up = true;
+        self.settle(now)?;
+        self.try_deferred()?;
         self.pending.events.push(Event::CaughtUp);
         self.hear_of_parked(now);
+        Ok(())
     }
 
     fn newly_delivered(&mut self) -> bool {

@@ -24,6 +24,14 @@ pub(crate) struct DocMeta {
     pub(crate) incarnation: u32,
 }
 
+impl DocMeta {
+    /// Whether it has any changes. One that only a removed device made, beyond its cut-off,
+    /// has none: its row stays for the incarnation, and nobody is shown it.
+    pub(crate) fn exists(&self) -> bool {
+        self.bytes > 0
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Directory {
     rows: Vec<DocMeta>,

@@ -21,7 +21,8 @@ pub(crate) enum Intake {
 }
 
 /// Checks the changes of one document against everything that can be known before they are
-/// applied. Pure: `loaded` is not touched. `room` is what is left of the operations that one
+/// applied. Pure: `loaded` is not touched. `gaps`: earlier changes of this device may have
+/// been left without ground by a cut-off. `room` is what is left of the operations that one
 /// envelope may hold.
 pub(crate) fn check_changes(
     space: &SpaceId,
@@ -29,6 +30,7 @@ pub(crate) fn check_changes(
     place: usize,
     item: &DocChanges,
     loaded: &Loaded,
+    gaps: bool,
     room: &mut u64,
 ) -> Intake {
     if !may_write(&item.doc, place) {
@@ -56,9 +58,12 @@ pub(crate) fn check_changes(
         // Automerge does not compare the checksum of a chunk with its hash.
         let checksum = bytes.get(4..8);
         seq += 1;
+        // Ahead of what is here, because what it stands on is not.
+        let known = history.knows(&change);
+        let gap = gaps && change.seq() > seq && !known;
         if checksum != change.hash().0.get(..4)
             || change.actor_id().to_bytes() != actor
-            || change.seq() != seq
+            || (change.seq() != seq && !gap)
             || count > prescan::MAX_ROWS
             || ops > MAX_DOCUMENT_OPS
             || change.timestamp() != 0
@@ -67,7 +72,7 @@ pub(crate) fn check_changes(
         {
             return Intake::Refused;
         }
-        if !history.knows(&change) {
+        if !known {
             return Intake::Early;
         }
         let accepted = catch_unwind(AssertUnwindSafe(|| history.accept(&change)));
@@ -77,6 +82,18 @@ pub(crate) fn check_changes(
         changes.push(change);
     }
     Intake::Ready(changes)
+}
+
+/// Whether the changes of one document are in it.
+pub(crate) fn is_applied(item: &DocChanges, loaded: &Loaded) -> bool {
+    item.changes.iter().all(|bytes| {
+        let change = prescan::prescan(bytes).ok().and_then(|()| {
+            catch_unwind(AssertUnwindSafe(|| Change::from_bytes(bytes.clone()).ok()))
+                .ok()
+                .flatten()
+        });
+        change.is_some_and(|change| loaded.doc.get_change_meta_by_hash(&change.hash()).is_some())
+    })
 }
 
 /// Whether a document gives back exactly the changes that were applied to it. Automerge keeps

@@ -199,6 +199,35 @@ pub(crate) fn store_chunk(meta: &mut DocMeta, loaded: &Loaded, chunk: Vec<u8>, b
     batch.put(Key::DocBase(meta.doc, meta.generation), base);
 }
 
+/// Replaces the stored form of a document by these chunks, which `loaded` was made from.
+pub(crate) fn store_anew(
+    meta: &mut DocMeta,
+    loaded: &Loaded,
+    chunks: Vec<Vec<u8>>,
+    batch: &mut Batch,
+) {
+    for number in 0..meta.chunks {
+        batch.delete(Key::DocChunk(meta.doc, meta.generation, number));
+    }
+    if meta.generation > 0 {
+        batch.delete(Key::DocBase(meta.doc, meta.generation));
+    }
+    meta.bytes = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+    let many = chunks.len() >= COMPACT_AT as usize;
+    if let Some(base) = many.then(|| compact(&loaded.doc)).flatten() {
+        meta.generation += 1;
+        meta.chunks = 0;
+        batch.put(Key::DocBase(meta.doc, meta.generation), base);
+        return;
+    }
+    meta.generation = 0;
+    meta.chunks = 0;
+    for chunk in chunks {
+        batch.put(Key::DocChunk(meta.doc, 0, meta.chunks), chunk);
+        meta.chunks += 1;
+    }
+}
+
 /// The compact form of a document, if it loads again. Otherwise its changes are kept as they
 /// came: a member's odd operations must not cost the words of others.
 fn compact(doc: &Automerge) -> Option<Vec<u8>> {

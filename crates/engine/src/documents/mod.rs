@@ -14,8 +14,8 @@ use ajar_crypto::{Entropy, EntropyFailed};
 use ajar_protocol::DocId;
 
 pub(crate) use directory::{Directory, DocMeta};
-pub(crate) use intake::{Intake, apply, check_changes};
-pub(crate) use loaded::{Cache, Loaded, encode_chunk, store_chunk};
+pub(crate) use intake::{Intake, apply, check_changes, is_applied};
+pub(crate) use loaded::{Cache, Loaded, encode_chunk, store_anew, store_chunk};
 pub(crate) use operations::Reach;
 
 /// Documents of one space; a hundred thousand is thirty a day for nine years.

@@ -73,7 +73,7 @@ impl Scene {
         self.world.inject(envelope);
         self.world.run();
         assert!(began.elapsed() < Duration::from_secs(5), "{name}: too slow");
-        let grown = peak_memory() - peak;
+        let grown = peak_memory().saturating_sub(peak);
         assert!(grown < 256 << 20, "{name}: {grown} bytes of memory");
         let (device, counter) = (self.ben.secrets.id(), self.ben.last.unwrap().counter);
         for (who, before) in [ANA, LAPTOP].into_iter().zip(before) {

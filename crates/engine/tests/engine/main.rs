@@ -10,6 +10,8 @@ mod craft;
 #[cfg(test)]
 mod crashes;
 #[cfg(test)]
+mod devices;
+#[cfg(test)]
 mod epochs;
 #[cfg(test)]
 mod everyday;
@@ -18,15 +20,21 @@ mod hostile;
 #[cfg(test)]
 mod hostile_content;
 #[cfg(test)]
+mod linking;
+#[cfg(test)]
 mod mutations;
 #[cfg(test)]
 mod relay_faults;
+#[cfg(test)]
+mod removal;
 #[cfg(test)]
 mod rogue;
 #[cfg(test)]
 mod store_failures;
 #[cfg(test)]
 mod toy_relay;
+#[cfg(test)]
+mod undoing;
 #[cfg(test)]
 mod vectors;
 #[cfg(test)]

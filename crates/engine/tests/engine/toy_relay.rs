@@ -75,8 +75,8 @@ impl ToyRelay {
             id: envelope.id(),
         };
         let author = self.chains.iter().find_map(|c| c.device(&header.device));
-        let key = author.expect("the author is in a chain").keys.sign;
-        envelope.clone().verify(&key).unwrap();
+        let author = author.expect("the author is in a chain").clone();
+        envelope.clone().verify(&author.keys.sign).unwrap();
         let mut answer = Answer::default();
         let refuse = |reason| vec![RelayMsg::NotStored(name, reason)];
         let last = self.frontier.of(&header.device);
@@ -87,6 +87,12 @@ impl ToyRelay {
             } else {
                 refuse(Refusal::Conflict)
             };
+            return answer;
+        }
+        if let Some(revoked) = author.revoked
+            && header.counter > revoked.cutoff.counter
+        {
+            answer.to_sender = refuse(Refusal::Revoked);
             return answer;
         }
         if header.counter != last.map_or(0, |l| l.counter) + 1 {
@@ -121,7 +127,12 @@ impl ToyRelay {
             .find(|c| c.id() == party || c.head_at(0) == Some(hash))
             .unwrap();
         let known = chain.next_seq() > seq;
-        chain.append(link).unwrap();
+        if chain.append(link).is_err() {
+            let reason = Refusal::Conflict;
+            let refused = RelayMsg::LinkNotStored { party, seq, reason };
+            answer.to_sender.push(refused);
+            return answer;
+        }
         answer.to_sender.push(RelayMsg::LinkStored { party, seq });
         if !known {
             answer.to_others.push(RelayMsg::Link(bytes.to_vec()));

@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use ajar_crypto::{DeviceSecrets, RecoveryPhrase};
+use ajar_engine::membership::{LinkOffer, LinkRequest, NewHalf};
 use ajar_engine::outbox::ChangeError;
 use ajar_engine::pairing::{self, Agreed, OwnHalf};
 use ajar_engine::replica::NewSpace;
 use ajar_engine::store::{Key, MemoryStore, Store};
-use ajar_engine::{Event, NoticeKind, Now, Outputs, Ownership, Replica};
+use ajar_engine::{EngineError, Event, NoticeKind, Now, Outputs, Ownership, Replica};
 use ajar_protocol::client_msg::ClientMsg;
-use ajar_protocol::link::{Link, LinkBody, NewDevice, proof_hash};
+use ajar_protocol::codec::Reader;
+use ajar_protocol::link::{Link, LinkBody, NewDevice, RevokeReason, proof_hash};
 use ajar_protocol::relay_msg::RelayMsg;
 use ajar_protocol::{DocId, PartyChain, SpaceGenesis};
 use automerge::transaction::{Transactable, Transaction};
@@ -168,6 +170,9 @@ impl World {
             genesis: SpaceGenesis::parse(&genesis.unwrap()).unwrap(),
             chains: world.relay.chains.clone(),
             secrets,
+            epoch_keys: Vec::new(),
+            promised: ajar_protocol::Frontier::default(),
+            permits: Vec::new(),
         };
         world.devices.push(Device::create(space, seed * 1000 + 14));
         world.connect(LAPTOP);
@@ -181,6 +186,72 @@ impl World {
             Some("laptop")
         );
         world
+    }
+
+    /// The new half of a device for the place that `by` offers now, as it travels.
+    pub(crate) fn new_half(&mut self, by: usize) -> (NewHalf, LinkRequest) {
+        let seed = self.devices.len() as u64;
+        let offer = self.devices[by].home.link_offer().encode();
+        let offer = LinkOffer::decode(&mut Reader::new(&offer, "offer")).unwrap();
+        let mut rng = rng(seed * 7919 + self.now.elapsed.as_secs());
+        let half = NewHalf::new(&mut rng, offer).unwrap();
+        let request = half.request().encode();
+        let request = LinkRequest::decode(&mut Reader::new(&request, "request")).unwrap();
+        (half, request)
+    }
+
+    pub(crate) fn propose(&mut self, by: usize, request: &LinkRequest) -> Result<(), EngineError> {
+        let home = &mut self.devices[by].home;
+        let outputs = home.propose_device(self.now, request)?;
+        self.take(by, outputs);
+        Ok(())
+    }
+
+    /// `by` proposes to remove another device; the relay has not answered yet.
+    pub(crate) fn propose_removal(&mut self, by: usize, who: usize) {
+        let device = self.devices[who].home.device();
+        let home = &mut self.devices[by].home;
+        let reason = RevokeReason::Stolen;
+        let outputs = home.propose_removal(self.now, device, reason).unwrap();
+        self.take(by, outputs);
+    }
+
+    /// `by` removes another device of its person, and the key changes.
+    pub(crate) fn remove(&mut self, by: usize, who: usize) {
+        self.propose_removal(by, who);
+        self.run();
+        self.rotate(by);
+        self.run();
+    }
+
+    pub(crate) fn rotate(&mut self, who: usize) {
+        let device = &mut self.devices[who];
+        let outputs = device.home.rotate(&mut device.rng).unwrap();
+        self.take(who, outputs);
+    }
+
+    /// `by` links a new device of its person as Ajar does: offer, keys and proof, link, key
+    /// change, hand-over. It is not connected yet.
+    pub(crate) fn link_offline(&mut self, by: usize) -> usize {
+        let (half, request) = self.new_half(by);
+        self.propose(by, &request).unwrap();
+        self.run();
+        self.rotate(by);
+        self.run();
+        let pack = self.devices[by].home.pack();
+        let space = half.take(&pack).unwrap();
+        let who = self.devices.len();
+        let seed = who as u64 * 31 + 5;
+        self.devices.push(Device::create(space, seed));
+        who
+    }
+
+    /// As [`Self::link_offline`], and the new device has received everything.
+    pub(crate) fn link(&mut self, by: usize) -> usize {
+        let who = self.link_offline(by);
+        self.connect(who);
+        self.run();
+        who
     }
 
     /// Place in the genesis of the party of a device.

@@ -1,0 +1,371 @@
+//! Own devices: adding one, removing one, and what a new one is given (protocol §2.3, §2.9
+//! *Own device*).
+//!
+//! Membership changes are online operations: a link is proposed to the relay, which accepts
+//! one link per place of a chain, and counts here only when the relay has stored it. That
+//! keeps two honest devices from forking their chain. A relay that lies about it gains
+//! nothing: what counts are the signatures.
+
+use ajar_crypto::{DeviceSecrets, Entropy, EpochKey, Secret};
+use ajar_protocol::chain::ChainError;
+use ajar_protocol::client_msg::ClientMsg;
+use ajar_protocol::codec::{Reader, Writer};
+use ajar_protocol::error::Malformed;
+use ajar_protocol::genesis::SpaceKind;
+use ajar_protocol::link::{
+    Cutoff, DevicePublic, Link, LinkBody, NewDevice, RevokeReason, proof_hash,
+};
+use ajar_protocol::relay_msg::Refusal;
+use ajar_protocol::{
+    DeviceId, EnvelopeId, EpochId, Frontier, LinkHash, PartyChain, PartyId, SpaceGenesis, SpaceId,
+    limits,
+};
+use zeroize::Zeroizing;
+
+use crate::clock::Now;
+use crate::error::{EngineError, Misuse};
+use crate::output::{Event, Outputs};
+use crate::pairing::FoundError;
+use crate::replica::{NewSpace, Replica};
+use crate::store::Store;
+
+/// The place in a chain that a new device is to take: what it must sign to prove its keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkOffer {
+    /// Private or shared.
+    pub kind: SpaceKind,
+    /// The space.
+    pub space: SpaceId,
+    party: PartyId,
+    seq: u64,
+    prev: LinkHash,
+}
+
+impl LinkOffer {
+    /// `u8 kind | space 32 | party 32 | seq u64 | prev 32`
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::with_capacity(105);
+        out.u8(self.kind as u8)
+            .raw(&self.space.0)
+            .raw(&self.party.0);
+        out.u64(self.seq).raw(&self.prev.0);
+        out.finish()
+    }
+
+    /// Reads what [`Self::encode`] wrote.
+    ///
+    /// # Errors
+    /// [`Malformed`].
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let kind = match reader.u8()? {
+            1 => SpaceKind::Private,
+            2 => SpaceKind::Shared,
+            _ => return Err(Malformed::Kind("kind of a space")),
+        };
+        Ok(Self {
+            kind,
+            space: SpaceId(reader.array()?),
+            party: PartyId(reader.array()?),
+            seq: reader.u64()?,
+            prev: LinkHash(reader.array()?),
+        })
+    }
+}
+
+/// What a new device answers to a [`LinkOffer`]: its keys, and the proof that it has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkRequest {
+    /// Public keys of the new device.
+    pub keys: DevicePublic,
+    proof: [u8; 64],
+}
+
+impl LinkRequest {
+    /// `sign 32 | kem 32 | auth 32 | proof 64`
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::with_capacity(160);
+        out.raw(&self.keys.sign)
+            .raw(&self.keys.kem)
+            .raw(&self.keys.auth)
+            .raw(&self.proof);
+        out.finish()
+    }
+
+    /// Reads what [`Self::encode`] wrote.
+    ///
+    /// # Errors
+    /// [`Malformed`].
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let keys = DevicePublic {
+            sign: reader.array()?,
+            kem: reader.array()?,
+            auth: reader.array()?,
+        };
+        keys.check()?;
+        Ok(Self {
+            keys,
+            proof: reader.array()?,
+        })
+    }
+}
+
+/// The new device's side of one space, until it is given the space.
+pub struct NewHalf {
+    offer: LinkOffer,
+    secrets: DeviceSecrets,
+}
+
+impl NewHalf {
+    /// Draws the keys of a new device for an offered place.
+    ///
+    /// # Errors
+    /// [`EngineError::Entropy`].
+    pub fn new(entropy: &mut dyn Entropy, offer: LinkOffer) -> Result<Self, EngineError> {
+        Ok(Self {
+            offer,
+            secrets: DeviceSecrets::generate(entropy)?,
+        })
+    }
+
+    /// Which space it is for.
+    #[must_use]
+    pub fn kind(&self) -> SpaceKind {
+        self.offer.kind
+    }
+
+    /// Keys and proof.
+    #[must_use]
+    pub fn request(&self) -> LinkRequest {
+        let keys = self.secrets.public();
+        let LinkOffer {
+            party, seq, prev, ..
+        } = self.offer;
+        let proof = self
+            .secrets
+            .sign_proof(&proof_hash(&party, seq, &prev, &keys));
+        LinkRequest { keys, proof }
+    }
+
+    /// Takes the space that the old device hands over, after checking that it is the offered
+    /// one and that this device is in it.
+    ///
+    /// # Errors
+    /// [`FoundError`].
+    pub fn take(self, pack: &[u8]) -> Result<NewSpace, FoundError> {
+        let offer = self.offer;
+        let space = unpack(pack, self.secrets)?;
+        let device = space.secrets.id();
+        let before = offer.seq.checked_sub(1);
+        // The chain that goes on from the offered place, with this device in it.
+        let ours = space.chains.iter().any(|chain| {
+            chain.id() == offer.party
+                && chain.active(&device).is_some()
+                && before.and_then(|seq| chain.head_at(seq)) == Some(offer.prev)
+        });
+        if !ours || space.genesis.id() != offer.space || space.genesis.kind() != offer.kind {
+            return Err(FoundError::Chain);
+        }
+        Ok(space)
+    }
+}
+
+fn unpack(pack: &[u8], secrets: DeviceSecrets) -> Result<NewSpace, FoundError> {
+    const WHAT: &str = "space for a new device";
+    let mut reader = Reader::new(pack, WHAT);
+    if reader.u8()? != 1 {
+        return Err(Malformed::Version(WHAT).into());
+    }
+    let genesis = SpaceGenesis::parse(reader.bytes16(1024)?)?;
+    let mut chains: Vec<PartyChain> = Vec::new();
+    for _ in genesis.parties() {
+        let mut links = Vec::new();
+        for _ in 0..reader.u16()? {
+            links.push(Link::parse(reader.bytes16(limits::LINK)?)?);
+        }
+        chains.push(PartyChain::from_links(links).map_err(|_| FoundError::Chain)?);
+    }
+    genesis.verify(&chains.iter().collect::<Vec<_>>())?;
+    let promised = Frontier::decode(&mut reader)?;
+    let mut epoch_keys = Vec::new();
+    for _ in 0..reader.u16()? {
+        let id = EpochId(reader.array()?);
+        epoch_keys.push((id, EpochKey::new(Secret::new(reader.array()?))));
+    }
+    let mut permits = Vec::new();
+    for _ in 0..reader.u8()? {
+        permits.push((reader.array()?, reader.array()?));
+    }
+    reader.finish()?;
+    Ok(NewSpace {
+        genesis,
+        chains,
+        secrets,
+        epoch_keys,
+        promised,
+        permits,
+    })
+}
+
+impl<S: Store> Replica<S> {
+    /// The place that a new device of ours would take now.
+    #[must_use]
+    pub fn link_offer(&self) -> LinkOffer {
+        let chain = self.space.chains.get(self.space.place);
+        LinkOffer {
+            kind: self.space.kind(),
+            space: self.space.id,
+            party: self.space.own_party(),
+            seq: chain.map_or(0, PartyChain::next_seq),
+            prev: chain.map_or(LinkHash::ZERO, PartyChain::head),
+        }
+    }
+
+    /// Proposes to add a device. It is in the chain when [`crate::Event::Member`] says so.
+    ///
+    /// # Errors
+    /// [`Misuse::NeedsRelay`] without a connection, [`Misuse::Closed`],
+    /// [`Misuse::LimitReached`] at eight devices, [`Misuse::ChangeUnderWay`] until the relay
+    /// has answered the one before, [`Misuse::LinkOutdated`] when the request was made for
+    /// another place or with keys that are in use.
+    pub fn propose_device(
+        &mut self,
+        now: Now,
+        request: &LinkRequest,
+    ) -> Result<Outputs, EngineError> {
+        let device = NewDevice {
+            keys: request.keys,
+            sealed_label: Vec::new(),
+            proof: request.proof,
+        };
+        self.propose(now, LinkBody::DeviceAdd(device))
+    }
+
+    /// Proposes to remove one of our other devices. What it wrote up to what has arrived here
+    /// stays; nothing later counts.
+    ///
+    /// # Errors
+    /// As [`Self::propose_device`]; [`Misuse::NoSuchDevice`] when it is not an active device
+    /// of ours, or this one.
+    pub fn propose_removal(
+        &mut self,
+        now: Now,
+        device: DeviceId,
+        reason: RevokeReason,
+    ) -> Result<Outputs, EngineError> {
+        let chain = self.space.chains.get(self.space.place);
+        let ours = chain.is_some_and(|chain| chain.active(&device).is_some());
+        if !ours || device == self.space.device {
+            return Err(Misuse::NoSuchDevice.into());
+        }
+        let last = self.progress.frontier.of(&device);
+        let cutoff = Cutoff {
+            device,
+            counter: last.map_or(0, |last| last.counter),
+            id: last.map_or(EnvelopeId::ZERO, |last| last.id),
+            reason,
+        };
+        self.propose(now, LinkBody::DeviceRevoke(cutoff))
+    }
+
+    fn propose(&mut self, now: Now, body: LinkBody) -> Result<Outputs, EngineError> {
+        self.may_write()?;
+        if !self.is_welcomed() {
+            return Err(Misuse::NeedsRelay.into());
+        }
+        // The relay answers by place alone: two links under way to one place could be
+        // mistaken for each other.
+        if self.proposed.is_some() {
+            return Err(Misuse::ChangeUnderWay.into());
+        }
+        let chain = self
+            .space
+            .chains
+            .get(self.space.place)
+            .ok_or(EngineError::Bug("no chain of our own"))?;
+        let place = chain.next_place(u64::try_from(now.wall_ms).unwrap_or(0));
+        let signer = self.space.device.0;
+        let link = Link::sign(place, body, signer, self.space.secrets.signing_key());
+        // What the others would refuse is not proposed.
+        self.space.check(&link).map_err(|error| match error {
+            ChainError::TooMany => Misuse::LimitReached,
+            _ => Misuse::LinkOutdated,
+        })?;
+        let send = vec![ClientMsg::AppendLink(link.as_bytes().to_vec())];
+        self.proposed = Some(link);
+        Ok(Outputs {
+            send,
+            events: Vec::new(),
+        })
+    }
+
+    /// Makes a new epoch if there is none that exactly those who should read now can open,
+    /// and sends it.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub fn rotate(&mut self, entropy: &mut dyn Entropy) -> Result<Outputs, EngineError> {
+        if self.may_write().is_err() || self.epochs.current(&self.space).is_some() {
+            return Ok(Outputs::default());
+        }
+        let rotated = self.ensure_epoch(entropy);
+        if rotated.is_err() {
+            self.reread()?;
+        }
+        rotated?;
+        let events = self.commit()?;
+        Ok(Outputs {
+            send: self.pump()?,
+            events,
+        })
+    }
+
+    /// Everything that a new device needs to be a replica of this space: genesis, chains, how
+    /// far we are, the epoch keys, and the permits of relays. It holds keys: it travels only
+    /// through a pairing channel.
+    #[must_use]
+    pub fn pack(&self) -> Zeroizing<Vec<u8>> {
+        let keys = self.epochs.newest_keys();
+        let mut out = Writer::with_capacity(64 << 10);
+        let count = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
+        out.u8(1).bytes16(&self.space.genesis.encode());
+        for chain in &self.space.chains {
+            out.u16(count(chain.links().len()));
+            for link in chain.links() {
+                out.bytes16(link.as_bytes());
+            }
+        }
+        self.progress.frontier.encode(&mut out);
+        out.u16(count(keys.len()));
+        for (id, key) in &keys {
+            out.raw(&id.0).raw(key.expose());
+        }
+        let permits = self.meta.permits.iter().take(8);
+        out.u8(u8::try_from(self.meta.permits.len().min(8)).unwrap_or(0));
+        for (relay, permit) in permits {
+            out.raw(relay).raw(permit);
+        }
+        Zeroizing::new(out.finish())
+    }
+
+    /// A link has come to stand where one of ours was proposed to: ours, or another one, and
+    /// then ours is refused whatever the relay says of it.
+    pub(crate) fn place_taken(&mut self, party: PartyId, seq: u64, hash: LinkHash) {
+        let there = |link: &Link| link.party == party && link.seq <= seq;
+        if let Some(link) = self.proposed.take_if(|link| there(link))
+            && link.hash() != hash
+        {
+            let refused = Event::LinkRefused(Refusal::Conflict);
+            self.pending.events.push(refused);
+        }
+    }
+
+    /// Whether a device of either party may read and write.
+    #[must_use]
+    pub fn is_active(&self, device: &DeviceId) -> bool {
+        self.space
+            .device(device)
+            .is_some_and(|(_, device)| device.revoked.is_none())
+    }
+}

@@ -1,0 +1,281 @@
+//! Removing a device: what it may still do, which is nothing, and the keys that change.
+
+use ajar_crypto::seal::open_envelope;
+use ajar_crypto::{EpochKey, Secret};
+use ajar_engine::Ownership;
+use ajar_engine::store::Store;
+use ajar_protocol::epoch::EpochRecord;
+use ajar_protocol::relay_msg::RelayMsg;
+use ajar_protocol::{Envelope, EnvelopeType, EpochId};
+use automerge::ROOT;
+use automerge::transaction::Transactable;
+
+use crate::craft;
+use crate::rogue::Rogue;
+use crate::world::{ANA, BEN, World};
+
+/// Every key in the key file of a device.
+fn keys(world: &World, who: usize) -> Vec<(EpochId, EpochKey)> {
+    let ring = world.devices[who].store.clone().load_keys().unwrap();
+    let ring = ring.unwrap();
+    ring[99..]
+        .chunks_exact(64)
+        .map(|entry| {
+            let id = EpochId(entry[..32].try_into().unwrap());
+            (id, EpochKey::new(Secret::from_slice(&entry[32..]).unwrap()))
+        })
+        .collect()
+}
+
+/// How many envelopes of the relay's log from `from` on one of these keys opens.
+fn opened(world: &World, from: usize, keys: &[(EpochId, EpochKey)]) -> usize {
+    let open = |bytes: &&Vec<u8>| {
+        let envelope = Envelope::parse(bytes).unwrap();
+        let mut chains = world.relay.chains.iter();
+        let author = chains
+            .find_map(|chain| chain.device(&envelope.header().device))
+            .unwrap();
+        let envelope = envelope.verify(&author.keys.sign).unwrap();
+        keys.iter()
+            .any(|(_, key)| open_envelope(&envelope, key).is_ok())
+    };
+    world.relay.log[from..].iter().filter(open).count()
+}
+
+/// An evil relay hands an envelope to one device.
+fn hand(world: &mut World, who: usize, bytes: &[u8]) {
+    let message = RelayMsg::Envelope(bytes.to_vec());
+    let home = &mut world.devices[who].home;
+    home.receive(world.now, vec![message]).unwrap();
+}
+
+/// The relay keeps what `author` writes from now on from `from`.
+pub(crate) fn hide(world: &mut World, author: usize, from: usize) {
+    let author = world.devices[author].home.device();
+    world.fault = Some(Box::new(move |to, message| match &message {
+        RelayMsg::Envelope(bytes)
+            if to == from && Envelope::parse(bytes).unwrap().header().device == author =>
+        {
+            Vec::new()
+        }
+        _ => vec![message],
+    }));
+}
+
+#[test]
+fn a_removed_laptop_opens_nothing_new_and_nobody_takes_its_words() {
+    let mut world = World::online(130);
+    let laptop = world.link(ANA);
+    let doc = world.new_doc(laptop, Ownership::Common);
+    world.put(laptop, doc, "x", "kept");
+    world.run();
+    let mut thief = Rogue::of(&mut world, laptop);
+    let first_words = thief.content(&ajar_protocol::changes::Changes::default());
+    world.remove(ANA, laptop);
+    let from = world.relay.log.len();
+    // The relay, or whoever has its log, gives the thief everything that follows.
+    world.put(BEN, doc, "x", "secret of Ben's");
+    world.run();
+    let tablet = world.link(ANA);
+    world.put(tablet, doc, "x", "secret of Ana's");
+    world.link(BEN);
+    world.put(BEN, doc, "x", "another");
+    world.run();
+    assert!(world.relay.log.len() >= from + 5);
+    let kept = keys(&world, laptop);
+    assert_eq!(opened(&world, from, &kept), 0);
+    assert!(opened(&world, 0, &kept) > 0, "the test opens what it can");
+    assert!(opened(&world, from, &keys(&world, BEN)) >= 3);
+    // What the laptop signs now, or had signed before and kept back, is taken by nobody.
+    let later = {
+        let mut at_thief = automerge::Automerge::new();
+        let change = craft::edit(&mut at_thief, &thief.actor(&doc), |tx| tx.put(ROOT, "x", 1));
+        thief.changes(doc, vec![change])
+    };
+    let expected = world.heads(ANA);
+    for who in [ANA, BEN, tablet] {
+        let frontier = world.devices[who].home.frontier().clone();
+        for bytes in [&first_words, &later] {
+            hand(&mut world, who, bytes);
+        }
+        assert_eq!(world.heads(who), expected, "{who}");
+        assert_eq!(world.devices[who].home.frontier(), &frontier, "{who}");
+        assert_eq!(world.devices[who].home.status().parked, 0, "{who}");
+    }
+    // Its earlier words stay, everywhere.
+    let history = world.devices[BEN].home.document(&doc).unwrap();
+    assert!(history.get_changes(&[]).len() >= 4);
+    assert!(
+        world
+            .edit(laptop, doc, |tx| tx.put(ROOT, "x", "more"))
+            .is_err()
+    );
+}
+
+#[test]
+fn a_removed_laptop_that_hears_of_it_keeps_its_own_words_and_is_closed() {
+    let mut world = World::online(131);
+    let laptop = world.link(ANA);
+    world.disconnect(laptop);
+    let doc = world.new_doc(laptop, Ownership::Mine);
+    world.put(laptop, doc, "x", "never sent");
+    let kept = world.devices[laptop].home.status().kept;
+    world.remove(ANA, laptop);
+    world.connect(laptop);
+    world.run();
+    assert_eq!(world.value(laptop, doc, "x").as_deref(), Some("never sent"));
+    assert_eq!(world.devices[laptop].home.status().kept, kept);
+    assert!(
+        world
+            .edit(laptop, doc, |tx| tx.put(ROOT, "x", "no"))
+            .is_err()
+    );
+    assert!(world.value(ANA, doc, "x").is_none());
+    assert!(world.value(BEN, doc, "x").is_none());
+    world.restart(laptop);
+    assert_eq!(world.value(laptop, doc, "x").as_deref(), Some("never sent"));
+}
+
+#[test]
+fn two_removals_at_once_whose_key_changes_cross_end_in_one_key_for_those_who_stay() {
+    let mut world = World::online(132);
+    let hers = world.link(ANA);
+    let his = world.link(BEN);
+    let doc = world.new_doc(hers, Ownership::Common);
+    world.put(hers, doc, "hers", "1");
+    world.put(his, doc, "his", "1");
+    world.run();
+    world.disconnect(hers);
+    world.disconnect(his);
+    // The relay has taken both before either has heard of the other.
+    world.propose_removal(ANA, hers);
+    world.propose_removal(BEN, his);
+    let stored = |m: &RelayMsg| matches!(m, RelayMsg::LinkStored { .. });
+    for who in [ANA, BEN] {
+        let inbox = &mut world.devices[who].inbox;
+        let place = inbox.iter().position(stored).unwrap();
+        inbox.swap(0, place);
+        world.step(who, 1);
+        world.rotate(who);
+    }
+    let epochs = world.relay.log.len();
+    world.run();
+    for bytes in &world.relay.log[epochs - 2..] {
+        let header = *Envelope::parse(bytes).unwrap().header();
+        assert_eq!(header.kind, EnvelopeType::Epoch);
+    }
+    // Each of the two is still sealed to one that is gone: the next writer merges.
+    world.put(BEN, doc, "his", "2");
+    world.put(ANA, doc, "hers", "2");
+    world.run();
+    assert_eq!(world.heads(ANA), world.heads(BEN));
+    for gone in [hers, his] {
+        let kept = keys(&world, gone);
+        assert_eq!(opened(&world, epochs - 2, &kept), 0, "{gone}");
+    }
+    let newest: Vec<EpochId> = world.relay.log[epochs..]
+        .iter()
+        .map(|bytes| *Envelope::parse(bytes).unwrap().header())
+        .filter(|header| header.kind == EnvelopeType::Changes)
+        .map(|header| header.epoch)
+        .collect();
+    assert_eq!(newest.len(), 2);
+    // Both may have merged at once; after that there is one.
+    world.put(ANA, doc, "hers", "3");
+    world.put(BEN, doc, "his", "3");
+    world.run();
+    let last: Vec<EpochId> = world.relay.log[world.relay.log.len() - 2..]
+        .iter()
+        .map(|bytes| Envelope::parse(bytes).unwrap().header().epoch)
+        .collect();
+    assert_eq!(last[0], last[1]);
+    for who in [ANA, BEN] {
+        world.restart(who);
+    }
+    assert_eq!(world.heads(ANA), world.heads(BEN));
+}
+
+#[test]
+fn what_was_written_under_a_key_from_beyond_the_cut_off_can_still_be_read() {
+    let mut world = World::online(139);
+    let laptop = world.link(ANA);
+    let doc = world.new_doc(BEN, Ownership::Common);
+    world.put(laptop, doc, "x", "1");
+    world.run();
+    // Ben's tablet joins; the laptop happens to be the one that changes the key, and the
+    // phone, which has not heard of that, removes the laptop.
+    let (_, request) = world.new_half(BEN);
+    world.propose(BEN, &request).unwrap();
+    world.run();
+    hide(&mut world, laptop, ANA);
+    world.rotate(laptop);
+    world.run();
+    world.put(BEN, doc, "x", "under the laptop's key");
+    world.run();
+    let by_laptop = world.relay.log.iter().rev().find_map(|bytes| {
+        let envelope = Envelope::parse(bytes).unwrap();
+        (envelope.header().kind == EnvelopeType::Epoch).then(|| EpochId::from(envelope.id()))
+    });
+    let newest = Envelope::parse(world.relay.log.last().unwrap()).unwrap();
+    assert_eq!(Some(newest.header().epoch), by_laptop);
+    world.propose_removal(ANA, laptop);
+    world.run();
+    world.fault = None;
+    world.reconnect(ANA);
+    world.rotate(ANA);
+    world.run();
+    let read = world.value(ANA, doc, "x");
+    assert_eq!(read.as_deref(), Some("under the laptop's key"));
+    assert_eq!(world.heads(ANA), world.heads(BEN));
+    assert_eq!(world.devices[ANA].home.status().parked, 0);
+    // Nothing new stands on it: a relay that is filled anew will not have it.
+    let kept = keys(&world, laptop);
+    let from = world.relay.log.len();
+    let mut envelopes = world
+        .relay
+        .log
+        .iter()
+        .map(|bytes| Envelope::parse(bytes).unwrap());
+    let newest = envelopes
+        .rfind(|e| e.header().kind == EnvelopeType::Epoch)
+        .unwrap();
+    let phone = world.secrets(ANA).public().sign;
+    let newest = newest.verify(&phone).unwrap();
+    let record = EpochRecord::parse(newest.body()).unwrap();
+    assert!(!record.parents.is_empty() && !record.parents.contains(&by_laptop.unwrap()));
+    world.put(BEN, doc, "x", "after");
+    world.put(ANA, doc, "y", "after");
+    world.run();
+    assert_eq!(opened(&world, from, &kept), 0);
+    assert_eq!(world.heads(ANA), world.heads(BEN));
+    for who in [ANA, BEN] {
+        world.restart(who);
+        assert!(world.devices[who].home.check().findings.is_empty());
+    }
+    assert_eq!(world.heads(ANA), world.heads(BEN));
+}
+
+#[test]
+fn a_thief_cannot_fill_the_disk_with_keys_from_beyond_its_cut_off() {
+    let mut world = World::online(140);
+    let laptop = world.link(ANA);
+    let doc = world.new_doc(laptop, Ownership::Common);
+    world.put(laptop, doc, "x", "1");
+    world.run();
+    let mut thief = Rogue::of(&mut world, laptop);
+    world.remove(ANA, laptop);
+    let epochs = keys(&world, ANA).len();
+    let to = thief.recipients();
+    for _ in 0..40 {
+        let bytes = thief.epoch(3, &[thief.epoch], &to);
+        hand(&mut world, ANA, &bytes);
+    }
+    assert!(keys(&world, ANA).len() <= epochs + 16);
+    let from = world.relay.log.len();
+    world.put(ANA, doc, "x", "2");
+    world.run();
+    assert_eq!(opened(&world, from, &keys(&world, laptop)), 0);
+    assert_eq!(world.value(BEN, doc, "x").as_deref(), Some("2"));
+    world.restart(ANA);
+    assert_eq!(world.value(ANA, doc, "x").as_deref(), Some("2"));
+}
