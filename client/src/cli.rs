@@ -27,6 +27,7 @@ pub(crate) struct Cli {
 
 /// Options of every command.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// Folder of your journal [default: ajar in your data folder]
     #[arg(long, global = true, value_name = "DIR", env = "AJAR_HOME")]
@@ -102,7 +103,7 @@ pub(crate) struct Pair {
 
 /// Meet your partner: enter the code they read to you
 #[derive(Debug, Args)]
-#[command(after_help = "Example:  ajar join 4821-harbor-linen-oak")]
+#[command(after_help = "Example:  ajar join 4821-harvest-lemon-oak")]
 pub(crate) struct Join {
     /// The code or the invitation your partner's device shows
     #[arg(value_name = "CODE|INVITATION")]

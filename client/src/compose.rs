@@ -2,11 +2,13 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::dates;
 use crate::output::Output;
@@ -33,7 +35,7 @@ impl Composed {
             Some(draft) => {
                 let path = draft.leave();
                 failure.hint(format!(
-                    "Your text is not lost: it is in {}. Delete that file when you have it.",
+                    "Your text is not lost: it is in {}. Delete that folder when you have it.",
                     path.display()
                 ))
             }
@@ -92,8 +94,10 @@ fn edit(editor: &OsString, dir: &Path, before: &str) -> Result<Composed, Failure
     let draft = Draft::create(dir, before)?;
     // The variable may hold options (`code --wait`), so a shell takes it apart; the path does not
     // go through the shell's hands.
-    let mut script = editor.clone();
+    let mut script = OsString::from("trap : INT QUIT; ");
+    script.push(editor);
     script.push(" \"$1\"");
+    let _interrupts = Interrupts::leave_to_the_editor()?;
     let status = Command::new("sh")
         .arg("-c")
         .arg(&script)
@@ -105,54 +109,84 @@ fn edit(editor: &OsString, dir: &Path, before: &str) -> Result<Composed, Failure
         .map_err(|error| {
             Failure::fixable("editor", format!("The editor did not start: {error}."))
         })?;
-    if !status.success() {
-        return Err(Failure::fixable(
-            "editor",
-            "The editor ended with an error; nothing was kept.",
-        )
-        .hint("Check VISUAL and EDITOR."));
-    }
-    let bytes = fs::read(&draft.path).map_err(|error| {
-        Failure::fixable(
-            "editor",
-            format!("What the editor wrote cannot be read: {error}."),
-        )
-    })?;
-    match terminal::text_of(bytes) {
-        Ok(text) => Ok(Composed {
-            text,
-            draft: Some(draft),
-        }),
-        Err(failure) => Err(Composed {
-            text: String::new(),
-            draft: Some(draft),
+    let written = File::open(&draft.path)
+        .map_err(|error| {
+            let message = format!("What the editor wrote cannot be read: {error}.");
+            Failure::fixable("editor", message)
+        })
+        .and_then(terminal::text_from);
+    let (text, failure) = match written {
+        Ok(text) if status.success() => (text, None),
+        Ok(text) => {
+            let failure = Failure::fixable(
+                "editor",
+                "The editor ended with an error; nothing was kept.",
+            );
+            (text, Some(failure.hint("Check VISUAL and EDITOR.")))
         }
-        .not_kept(failure)),
+        Err(failure) => (String::new(), Some(failure)),
+    };
+    let typed = text != before && not_empty(&text).is_ok();
+    // A text that cannot be read counts as typed: it is the person who knows what it is.
+    let typed = typed || failure.as_ref().is_some_and(|f| f.code() != "editor");
+    let composed = Composed {
+        text,
+        draft: Some(draft),
+    };
+    match failure {
+        None => Ok(composed),
+        Some(failure) if typed => Err(composed.not_kept(failure)),
+        Some(failure) => Err(failure),
     }
 }
 
-/// A file for an editor inside the journal's folder, readable by this user only. It is wiped and
-/// removed when dropped.
+/// While an editor runs, Ctrl-C is the editor's: it must not end this program under it and leave
+/// the words of a draft behind.
+struct Interrupts {
+    _held: [Signal; 2],
+}
+
+impl Interrupts {
+    fn leave_to_the_editor() -> Result<Self, Failure> {
+        let hold = |kind| {
+            signal(kind).map_err(|error| {
+                Failure::fixable("system", format!("Cannot listen for signals: {error}."))
+            })
+        };
+        Ok(Self {
+            _held: [hold(SignalKind::interrupt())?, hold(SignalKind::quit())?],
+        })
+    }
+}
+
+/// A file for an editor, in a folder of its own inside the journal's folder, for this user only.
+/// The folder is wiped and removed when dropped, with the backups an editor may have put there.
 #[derive(Debug)]
 struct Draft {
+    folder: PathBuf,
     path: PathBuf,
     left: bool,
 }
 
 impl Draft {
     fn create(dir: &Path, before: &str) -> Result<Self, Failure> {
-        let path = dir.join(format!(
-            "draft-{}-{}.md",
-            std::process::id(),
-            dates::now_ms()
-        ));
+        let folder = dir.join(format!("draft-{}-{}", std::process::id(), dates::now_ms()));
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&folder)
+            .map_err(|error| draft_failure(&error))?;
+        let path = folder.join("entry.md");
+        let draft = Self {
+            folder,
+            path,
+            left: false,
+        };
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(0o600)
-            .open(&path)
+            .open(&draft.path)
             .map_err(|error| draft_failure(&error))?;
-        let draft = Self { path, left: false };
         let end: &[u8] = if before.is_empty() { b"" } else { b"\n" };
         file.write_all(before.as_bytes())
             .and_then(|()| file.write_all(end))
@@ -171,8 +205,12 @@ impl Drop for Draft {
     fn drop(&mut self) {
         if !self.left {
             // Best effort: a disk may keep old blocks whatever is written over them.
-            let _ = overwrite(&self.path);
-            let _ = fs::remove_file(&self.path);
+            for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+                if entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                    let _ = overwrite(&entry.path());
+                }
+            }
+            let _ = fs::remove_dir_all(&self.folder);
         }
     }
 }
@@ -208,6 +246,17 @@ mod tests {
         fs::read_dir(dir).unwrap().count()
     }
 
+    /// Runs an editor as a command does: inside a runtime, which the signals need.
+    fn edit(editor: &str, dir: &Path, before: &str) -> Result<Composed, Failure> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let _entered = runtime.enter();
+        super::edit(&OsString::from(editor), dir, before)
+    }
+
     #[test]
     fn a_draft_is_for_this_user_only_and_is_gone_afterwards() {
         let dir = tempfile::tempdir().unwrap();
@@ -222,8 +271,7 @@ mod tests {
     #[test]
     fn an_editor_with_options_is_started_and_its_text_comes_back() {
         let dir = tempfile::tempdir().unwrap();
-        let editor = OsString::from("sed -i -e s/rained/snowed/");
-        let composed = edit(&editor, dir.path(), "It rained.").unwrap();
+        let composed = edit("sed -i -e s/rained/snowed/", dir.path(), "It rained.").unwrap();
         assert_eq!(composed.text, "It snowed.");
         assert_eq!(files(dir.path()), 1);
         drop(composed);
@@ -233,15 +281,50 @@ mod tests {
     #[test]
     fn an_editor_that_fails_keeps_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let failure = edit(&OsString::from("false"), dir.path(), "It rained.").unwrap_err();
+        for editor in ["false", "no-such-editor-anywhere 2>&-"] {
+            let failure = edit(editor, dir.path(), "It rained.").unwrap_err();
+            assert_eq!(failure.code(), "editor");
+            assert_eq!(files(dir.path()), 0);
+        }
+    }
+
+    #[test]
+    fn what_was_typed_before_an_editor_failed_is_not_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let editor = "sh -c 'echo All day. >> \"$1\"; exit 3' -";
+        let failure = edit(editor, dir.path(), "It rained.").unwrap_err();
         assert_eq!(failure.code(), "editor");
+        let folder = fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap();
+        let typed = fs::read_to_string(folder.path().join("entry.md")).unwrap();
+        assert_eq!(typed, "It rained.\nAll day.\n");
+        let hint = failure.hint_text().unwrap();
+        assert!(
+            hint.contains(&*folder.file_name().to_string_lossy()),
+            "{hint}"
+        );
+    }
+
+    #[test]
+    fn an_editors_backups_do_not_stay_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let composed = edit("sed -i~ -e s/rained/snowed/", dir.path(), "It rained.").unwrap();
+        drop(composed);
         assert_eq!(files(dir.path()), 0);
+    }
+
+    #[test]
+    fn an_interrupt_meant_for_the_editor_does_not_end_the_entry() {
+        let dir = tempfile::tempdir().unwrap();
+        // As Ctrl-C does: the shell around the editor hears it too.
+        let editor = "sh -c 'trap : INT; kill -INT $$ $PPID; echo All day. >> \"$1\"' -";
+        let composed = edit(editor, dir.path(), "It rained.").unwrap();
+        assert_eq!(composed.text, "It rained.\nAll day.");
     }
 
     #[test]
     fn what_was_typed_is_not_lost_when_it_cannot_be_kept() {
         let dir = tempfile::tempdir().unwrap();
-        let composed = edit(&OsString::from("true"), dir.path(), "It rained.").unwrap();
+        let composed = edit("true", dir.path(), "It rained.").unwrap();
         let failure = composed.not_kept(Failure::fixable("disk-full", "The disk is full."));
         assert_eq!(failure.code(), "disk-full");
         assert_eq!(files(dir.path()), 1);

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use ajar_sync::{Builder, Error, Home};
 use tokio::runtime::{EnterGuard, Runtime};
@@ -107,8 +108,12 @@ impl Context {
             if let Some(private) = self.sources.given(Which::Private)? {
                 builder = builder.with_private_passphrase(private);
             }
+            let began = Instant::now();
             match builder.open() {
-                Ok(home) => return self.unlock_private(home, need),
+                Ok(home) => {
+                    tracing::info!(took_ms = began.elapsed().as_millis(), "the journal is open");
+                    return self.unlock_private(home, need);
+                }
                 Err(Error::WrongPassphrase) if left > 0 => {
                     self.out.insist("That is not the passphrase.");
                 }

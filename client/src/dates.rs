@@ -1,14 +1,38 @@
 //! Days as people type them, and times as people read them.
 
+use std::time::SystemTime;
+
 use ajar_journal::Invalid;
 use ajar_journal::date;
 use jiff::{Timestamp, ToSpan, Zoned, tz::TimeZone};
 
 use crate::report::Failure;
 
+/// The first second of the year 9999 (UTC), in seconds since 1970.
+const YEAR_9999: i64 = 253_370_764_800;
+
 /// Now, in milliseconds since 1970 (UTC).
 pub(crate) fn now_ms() -> i64 {
     Timestamp::now().as_millisecond()
+}
+
+/// Refuses a clock that no calendar and no store can work with: before 1970 or after 9999. Any other
+/// wrong time only makes wrong dates.
+pub(crate) fn check_clock() -> Result<(), Failure> {
+    possible(SystemTime::now())
+}
+
+fn possible(now: SystemTime) -> Result<(), Failure> {
+    let now = now.duration_since(SystemTime::UNIX_EPOCH).ok();
+    let now = now.and_then(|now| i64::try_from(now.as_secs()).ok());
+    if now.is_some_and(|now| now < YEAR_9999) {
+        return Ok(());
+    }
+    Err(Failure::fixable(
+        "bad-clock",
+        "This device's clock shows a time before 1970 or after 9999; nothing was done.",
+    )
+    .hint("Set the clock, then do it again."))
 }
 
 /// Today's day where this device is.
@@ -70,6 +94,7 @@ pub(crate) fn utc(at_ms: i64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn at(text: &str) -> Result<String, Invalid> {
         let zone = TimeZone::fixed(jiff::tz::offset(1));
@@ -99,6 +124,20 @@ mod tests {
         ] {
             assert_eq!(at(wrong), Err(Invalid::BadDate), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_clock_no_calendar_knows_is_refused_and_any_other_is_taken() {
+        let second = |second: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+        assert!(possible(second(0)).is_ok() && possible(second(20_000_000_000)).is_ok());
+        let before = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
+        for wrong in [before, second(300_000_000_000)] {
+            assert_eq!(possible(wrong).unwrap_err().code(), "bad-clock");
+        }
+        assert_eq!(
+            utc(YEAR_9999 * 1000).as_deref(),
+            Some("9999-01-01T00:00:00Z")
+        );
     }
 
     #[test]

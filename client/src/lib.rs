@@ -47,10 +47,8 @@ fn run(args: Vec<OsString>) -> Exit {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) if json && error.use_stderr() => {
-            let message = error.render().to_string();
-            let line = message.lines().next().unwrap_or_default();
-            let line = line.strip_prefix("error: ").unwrap_or(line);
-            let failure = Failure::new(Exit::Bug, "usage", line).hint("Run it with --help.");
+            let message = first_paragraph(&error.render().to_string());
+            let failure = Failure::new(Exit::Bug, "usage", message).hint("Run it with --help.");
             return failure.tell(true);
         }
         Err(error) => {
@@ -71,5 +69,30 @@ fn run(args: Vec<OsString>) -> Exit {
     match commands::run(&context, &cli.command) {
         Ok(()) => Exit::Done,
         Err(failure) => failure.tell(json),
+    }
+}
+
+/// What is wrong with the arguments, in one line: what stands before the first blank line (the
+/// names of missing arguments stand in lines of their own).
+fn first_paragraph(message: &str) -> String {
+    let message = message.strip_prefix("error: ").unwrap_or(message);
+    let lines: Vec<&str> = message
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.is_empty())
+        .collect();
+    lines.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_argument_is_named_to_a_script_too() {
+        let error = Cli::try_parse_from(["ajar", "open", "3f2a"]).unwrap_err();
+        let said = first_paragraph(&error.render().to_string());
+        assert!(said.contains("--stage <STAGE>"), "{said}");
+        assert!(!said.contains(['\n', '\u{1b}']), "{said:?}");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use ajar_journal::text::displayable_line;
 use serde::Serialize;
 
 use crate::report::{Exit, Failure};
@@ -30,7 +31,7 @@ impl Output {
         let line = serde_json::to_string(value).map_err(|error| {
             Failure::new(Exit::Bug, "bug", format!("cannot write JSON: {error}"))
         })?;
-        self.plain(&line)
+        self.plain(&inert(&line))
     }
 
     /// JSON with `--json`, else the words.
@@ -59,10 +60,43 @@ impl Output {
     }
 }
 
+/// JSON whose every character is safe on a terminal too: what could steer one or turn the reading
+/// direction is escaped. Those characters stand only inside strings, so the value stays the same.
+pub(crate) fn inert(json: &str) -> String {
+    let mut line = String::with_capacity(json.len());
+    let mut character = [0; 4];
+    for c in json.chars() {
+        let text: &str = c.encode_utf8(&mut character);
+        if matches!(c, ' '..='~') || displayable_line(text) == text {
+            line.push(c);
+        } else {
+            let mut halves = [0; 2];
+            for half in c.encode_utf16(&mut halves) {
+                line.push_str(&format!("\\u{half:04x}"));
+            }
+        }
+    }
+    line
+}
+
 fn writing(error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::BrokenPipe {
         Failure::nobody_listens()
     } else {
         Failure::fixable("output", format!("Cannot write the result: {error}."))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_partner_wrote_cannot_steer_a_terminal_as_json_either() {
+        let wrote = "\u{9b}2J \u{7f} \u{202e}neB \u{1b}[31m 🌊 é \\u0041\n";
+        let line = inert(&serde_json::to_string(wrote).unwrap());
+        assert_eq!(displayable_line(&line), line);
+        assert!(line.contains("🌊 é"), "{line}");
+        assert_eq!(serde_json::from_str::<String>(&line).unwrap(), wrote);
     }
 }

@@ -6,6 +6,8 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
+use crate::output::inert;
+
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -109,7 +111,7 @@ impl Failure {
             let mut err = io::stderr().lock();
             // Nothing is left to do when stderr is closed.
             let _ = if as_json {
-                writeln!(err, "{}", self.to_json())
+                writeln!(err, "{}", inert(&self.to_json().to_string()))
             } else {
                 let message = sentence(&self.message);
                 match &self.hint {

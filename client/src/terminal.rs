@@ -6,9 +6,9 @@ use zeroize::Zeroizing;
 
 use crate::report::Failure;
 
-/// Largest text read from a pipe, in bytes: more than any entry can hold, so that nothing is cut
-/// without a word.
-const STDIN_MAX: u64 = 4 << 20;
+/// Largest text read from a pipe or an editor, in bytes: more than any entry can hold, so that
+/// nothing is cut without a word.
+const TEXT_MAX: u64 = 4 << 20;
 
 /// Whether somebody can answer a question.
 pub(crate) fn can_ask() -> bool {
@@ -42,20 +42,24 @@ fn is_yes(answer: &str) -> bool {
 
 /// Everything that standard input holds, as text.
 pub(crate) fn stdin_text() -> Result<String, Failure> {
+    text_from(io::stdin().lock())
+}
+
+/// Everything that a reader holds, as text.
+pub(crate) fn text_from(reader: impl Read) -> Result<String, Failure> {
     let mut bytes = Vec::new();
-    io::stdin()
-        .lock()
-        .take(STDIN_MAX + 1)
+    reader
+        .take(TEXT_MAX + 1)
         .read_to_end(&mut bytes)
-        .map_err(|error| trouble(&error))?;
-    if u64::try_from(bytes.len()).is_ok_and(|read| read > STDIN_MAX) {
+        .map_err(|error| Failure::fixable("input", format!("Cannot read the text: {error}.")))?;
+    if u64::try_from(bytes.len()).is_ok_and(|read| read > TEXT_MAX) {
         return Err(ajar_journal::Error::from(ajar_journal::Invalid::TextTooLong).into());
     }
     text_of(bytes)
 }
 
 /// Bytes as text, without the line end that editors and `echo` add.
-pub(crate) fn text_of(bytes: Vec<u8>) -> Result<String, Failure> {
+fn text_of(bytes: Vec<u8>) -> Result<String, Failure> {
     let mut text = String::from_utf8(bytes).map_err(|_| {
         Failure::fixable("not-text", "The text is not UTF-8; nothing was kept.")
             .hint("Convert it first, for example with `iconv -t utf-8`.")

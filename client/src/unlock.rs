@@ -18,6 +18,8 @@ pub(crate) const PRIVATE_PASSPHRASE: &str = "AJAR_PRIVATE_PASSPHRASE";
 
 /// Shorter passphrases get a warning, in characters.
 const SHORT: usize = 12;
+/// Where a passphrase can come from when nobody can type it.
+const SOURCES: &str = "Set AJAR_PASSPHRASE, or use --passphrase-file FILE.";
 /// Most bytes read from a passphrase file: the first line counts.
 const FILE_MAX: u64 = 8 << 10;
 /// How often a prompt asks for the same passphrase.
@@ -75,14 +77,16 @@ pub(crate) fn prompt(question: &str) -> Result<Passphrase, Failure> {
     }
     let typed = rpassword::prompt_password(question)
         .map(Zeroizing::new)
-        .map_err(|_| no_passphrase())?;
+        .map_err(|error| not_typed(&error))?;
     passphrase(&typed)
 }
 
 /// Asks twice for a new passphrase, and warns when it is easy to guess.
 pub(crate) fn choose(out: Output, what: &str) -> Result<Passphrase, Failure> {
     if !can_prompt() {
-        return Err(no_passphrase());
+        return Err(none_chosen(
+            "There is no terminal to choose a passphrase on",
+        ));
     }
     out.talk(
         "Choose a passphrase. Four random words or more are good: easy to type, hard to guess.\n\
@@ -91,14 +95,14 @@ pub(crate) fn choose(out: Output, what: &str) -> Result<Passphrase, Failure> {
     for _ in 0..TRIES {
         let first = rpassword::prompt_password(format!("{what}: "))
             .map(Zeroizing::new)
-            .map_err(|_| no_passphrase())?;
+            .map_err(|_| none_chosen("No passphrase was typed"))?;
         if first.is_empty() {
             out.insist("Nothing was typed.");
             continue;
         }
         let second = rpassword::prompt_password("Once more: ")
             .map(Zeroizing::new)
-            .map_err(|_| no_passphrase())?;
+            .map_err(|_| none_chosen("No passphrase was typed"))?;
         if *first != *second {
             out.insist("The two were not the same. Once again.");
             continue;
@@ -106,10 +110,16 @@ pub(crate) fn choose(out: Output, what: &str) -> Result<Passphrase, Failure> {
         warn_if_short(out, &first);
         return passphrase(&first);
     }
-    Err(Failure::fixable(
+    Err(none_chosen("No passphrase was chosen"))
+}
+
+fn none_chosen(why: &str) -> Failure {
+    Failure::new(
+        Exit::Locked,
         "no-passphrase",
-        "No passphrase was chosen; nothing was created.",
-    ))
+        format!("{why}; nothing was created."),
+    )
+    .hint(SOURCES)
 }
 
 fn warn_if_short(out: Output, typed: &str) {
@@ -155,7 +165,16 @@ fn no_passphrase() -> Failure {
         "no-passphrase",
         "The journal is locked, and there is no terminal to ask for its passphrase on.",
     )
-    .hint(format!("Set {PASSPHRASE}, or use --passphrase-file FILE."))
+    .hint(SOURCES)
+}
+
+/// The prompt gave nothing: its input ended (Ctrl-D), or there is no terminal after all.
+fn not_typed(error: &io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        let message = "The journal stays locked: no passphrase was typed.";
+        return Failure::new(Exit::Locked, "no-passphrase", message);
+    }
+    no_passphrase()
 }
 
 #[cfg(test)]

@@ -107,6 +107,31 @@ fn without_a_terminal_the_words_go_where_a_script_asked_or_nothing_is_made() {
     assert_eq!(value["words"].as_str().unwrap().split(' ').count(), 12);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn words_that_nobody_could_read_are_no_success() {
+    let ana = Ana::new();
+    let mut command = ana.command(&["--json", "init", "--name", "Ana"]);
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = command.stdout(full).output().unwrap();
+    assert_eq!(failure(&output), ("words-unseen".to_owned(), 1));
+}
+
+#[test]
+fn verbose_says_what_happens_and_no_words() {
+    let ana = Ana::with_home();
+    let output = ana.ajar(&[
+        "-v",
+        "write",
+        "--title",
+        "Sealing wax",
+        "Cabbages and kings",
+    ]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("the journal is open"), "{said}");
+    assert!(!said.contains("wax") && !said.contains("kings"), "{said}");
+}
+
 #[test]
 fn what_is_written_is_listed_shown_changed_and_remembered() {
     let ana = Ana::with_home();

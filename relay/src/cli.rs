@@ -4,146 +4,111 @@
 
 use std::fmt;
 use std::io::{IsTerminal, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ajar_protocol::address::{base32, join_host_port};
-use clap::{Args, Parser, Subcommand};
+use ajar_protocol::address::{AddressError, RelayAddress, base32, join_host_port};
+use clap::Parser;
 use serde_json::json;
 use tokio::sync::oneshot;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::args::{Cli, Command, ConfigCommand, Data};
 use crate::claims::Claims;
-use crate::config::{Config, with_port};
-use crate::data::{DataDir, write_whole};
-use crate::server::{Ready, serve};
+use crate::config::{Config, ConfigError, with_port};
+use crate::data::{DataDir, DataError, write_whole};
+use crate::harden;
+use crate::server::{Ready, ServeError, serve};
 use crate::storage::{LocalStore, Store, StoreError};
 
 /// Port of addresses when `--host` names none.
 const DEFAULT_PORT: u16 = 4433;
+/// Variable with the level of the log.
+const LOG: &str = "AJAR_RELAY_LOG";
 
-/// Stores and forwards the sealed journal of two people. It cannot read any of it.
-#[derive(Debug, Parser)]
-#[command(name = "ajar-relay", version)]
-pub struct Cli {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-/// The data folder, for every command.
-#[derive(Debug, Args)]
-pub struct Data {
-    /// Data folder [default: `$XDG_DATA_HOME/ajar-relay` or `~/.local/share/ajar-relay`]
-    #[arg(long, value_name = "DIR", env = "AJAR_RELAY_DATA")]
-    pub data: Option<PathBuf>,
-}
-
-/// Commands.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Makes a data folder with a new key, and prints the address
-    Init {
-        /// Data folder.
-        #[command(flatten)]
-        data: Data,
-        /// UDP address to write into relay.toml
-        #[arg(long, value_name = "IP:PORT", env = "AJAR_RELAY_LISTEN")]
-        listen: Option<SocketAddr>,
-        /// Name or address under which devices reach this machine
-        #[arg(long, value_name = "HOST[:PORT]")]
-        host: Option<String>,
-        /// Prints JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Runs the relay until it is told to stop (SIGTERM or Ctrl-C)
-    Serve {
-        /// Data folder.
-        #[command(flatten)]
-        data: Data,
-        /// UDP address to listen on; port 0 takes a free one [default: relay.toml, else `[::]:4433`]
-        #[arg(long, value_name = "IP:PORT", env = "AJAR_RELAY_LISTEN")]
-        listen: Option<SocketAddr>,
-        /// Writes the listen address and the relay address here, as JSON, once ready
-        #[arg(long, value_name = "FILE")]
-        ready_file: Option<PathBuf>,
-        /// Configuration instead of relay.toml in the data folder
-        #[arg(long, value_name = "FILE", env = "AJAR_RELAY_CONFIG")]
-        config: Option<PathBuf>,
-    },
-    /// Prints an address with a new claim, good for one couple; works while the relay runs
-    Invite {
-        /// Data folder.
-        #[command(flatten)]
-        data: Data,
-        /// Name or address under which devices reach this machine
-        #[arg(long, value_name = "HOST[:PORT]")]
-        host: Option<String>,
-        /// Prints JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Lists the spaces with their sizes; the relay must be stopped
-    Spaces {
-        /// Data folder.
-        #[command(flatten)]
-        data: Data,
-        /// Prints JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Reads and checks everything that is stored; the relay must be stopped
-    Doctor {
-        /// Data folder.
-        #[command(flatten)]
-        data: Data,
-        /// Prints JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Looks at the configuration
-    Config {
-        /// What to do with it.
-        #[command(subcommand)]
-        command: ConfigCommand,
-    },
-}
-
-/// Commands about the configuration.
-#[derive(Debug, Subcommand)]
-pub enum ConfigCommand {
-    /// Checks the configuration and prints what is in force
-    Check {
-        /// Data folder.
-        #[command(flatten)]
-        data: Data,
-        /// Configuration instead of relay.toml in the data folder
-        #[arg(long, value_name = "FILE", env = "AJAR_RELAY_CONFIG")]
-        config: Option<PathBuf>,
-        /// UDP address instead of that in the configuration
-        #[arg(long, value_name = "IP:PORT", env = "AJAR_RELAY_LISTEN")]
-        listen: Option<SocketAddr>,
-    },
-}
-
-/// A failure that the person can do something about.
+/// A failure that the person can do something about; the message says what.
 struct Failure {
+    code: &'static str,
     message: String,
     json: bool,
+}
+
+/// What went wrong, with a stable word for scripts.
+trait Trouble: fmt::Display {
+    fn code(&self) -> &'static str {
+        "failed"
+    }
+}
+
+impl Trouble for &str {}
+impl Trouble for String {}
+impl Trouble for toml::ser::Error {}
+
+impl Trouble for std::io::Error {
+    fn code(&self) -> &'static str {
+        "file"
+    }
+}
+
+impl Trouble for AddressError {
+    fn code(&self) -> &'static str {
+        "bad-address"
+    }
+}
+
+impl Trouble for ConfigError {
+    fn code(&self) -> &'static str {
+        "bad-config"
+    }
+}
+
+impl Trouble for DataError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Exists(_) => "already-there",
+            Self::NotInitialised(_) => "no-relay",
+            Self::Key(_) => "bad-key",
+            Self::Address(_) => "bad-address",
+            Self::Random => "failed",
+            Self::Io { .. } => "file",
+        }
+    }
+}
+
+impl Trouble for StoreError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Locked => "in-use",
+            Self::DiskFull => "disk-full",
+            Self::Damaged => "damaged",
+            Self::Stopped(_) | Self::Failed(_) => "storage",
+        }
+    }
+}
+
+impl Trouble for ServeError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Data(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::Listen { .. } => "listen",
+            Self::Tls(_) => "failed",
+        }
+    }
 }
 
 trait OrFail<T> {
     fn or_fail(self, json: bool) -> Result<T, Failure>;
 }
 
-impl<T, E: fmt::Display> OrFail<T> for Result<T, E> {
+impl<T, E: Trouble> OrFail<T> for Result<T, E> {
     fn or_fail(self, json: bool) -> Result<T, Failure> {
-        self.map_err(|e| Failure {
-            message: e.to_string(),
+        self.map_err(|trouble| Failure {
+            code: trouble.code(),
+            message: trouble.to_string().trim_end().to_owned(),
             json,
         })
     }
@@ -152,18 +117,19 @@ impl<T, E: fmt::Display> OrFail<T> for Result<T, E> {
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
+    harden::process();
     // Usage errors end here with 2, help and version with 0.
     let cli = Cli::parse();
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let text = if failure.json {
-                json!({"error": {"code": "failed", "message": failure.message}}).to_string()
+                let Failure { code, message, .. } = failure;
+                json!({"error": {"code": code, "message": message, "hint": null}}).to_string()
             } else {
                 format!("ajar-relay: {}", failure.message)
             };
-            // With stderr gone nobody is left to tell.
-            let _ = writeln!(std::io::stderr(), "{text}");
+            note(&text);
             ExitCode::from(1)
         }
     }
@@ -177,13 +143,16 @@ fn print(text: &str, json: bool) -> Result<(), Failure> {
 }
 
 fn data_dir(data: Data, json: bool) -> Result<DataDir, Failure> {
-    if let Some(path) = data.data {
+    if let Some(path) = data.data.filter(|path| !path.as_os_str().is_empty()) {
         return Ok(DataDir::new(path));
     }
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    let base = variable("XDG_DATA_HOME")
-        .map(PathBuf::from)
-        .or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".local").join("share")));
+    // The XDG rules: a path that is not absolute counts as not set.
+    let folder = |name| {
+        let path = std::env::var_os(name).map(PathBuf::from);
+        path.filter(|path| path.is_absolute())
+    };
+    let base =
+        folder("XDG_DATA_HOME").or_else(|| folder("HOME").map(|home| home.join(".local/share")));
     match base {
         Some(base) => Ok(DataDir::new(base.join("ajar-relay"))),
         None => Err("no home folder is known; name one with --data DIR").or_fail(json),
@@ -221,19 +190,33 @@ fn run(command: Command) -> Result<(), Failure> {
                 },
         } => {
             let data = data_dir(data, false)?;
-            let config = Config::load(data.root(), config.as_deref(), listen).or_fail(false)?;
-            let limits = toml::to_string(&config.limits).or_fail(false)?;
-            let advertise = config
-                .advertise
-                .as_deref()
-                .unwrap_or("(the listen address)");
-            let listen = config.listen;
-            print(
-                &format!("listen = {listen}\nadvertise = {advertise}\n\n[limits]\n{limits}"),
-                false,
-            )
+            check_config(&data, config.as_deref(), listen)
         }
     }
+}
+
+fn check_config(
+    data: &DataDir,
+    file: Option<&Path>,
+    listen: Option<SocketAddr>,
+) -> Result<(), Failure> {
+    let config = Config::load(data.root(), file, listen).or_fail(false)?;
+    if file.is_none() && !data.config_file().exists() {
+        let path = data.config_file();
+        note(&format!(
+            "{} is not there; these are the defaults:",
+            path.display()
+        ));
+    }
+    // What is printed is a whole configuration again.
+    let advertise = match &config.advertise {
+        Some(advertise) => format!("advertise = \"{advertise}\""),
+        None => "# advertise is not set: invitations name the listen address".to_owned(),
+    };
+    let limits = toml::to_string(&config.limits).or_fail(false)?;
+    let (listen, limits) = (config.listen, limits.trim_end());
+    let text = format!("listen = \"{listen}\"\n{advertise}\n\n[limits]\n{limits}");
+    print(&text, false)
 }
 
 fn init(
@@ -261,11 +244,35 @@ fn init(
             )
         };
     }
+    print_address(&address, json)
+}
+
+/// Prints an address, and on stderr what is easily overlooked about it.
+fn print_address(address: &RelayAddress, json: bool) -> Result<(), Failure> {
     if json {
-        print(&json!({"address": address.to_string()}).to_string(), json)
-    } else {
-        print(&address.to_string(), json)
+        return print(&json!({"address": address.to_string()}).to_string(), json);
     }
+    print(&address.to_string(), json)?;
+    if address.claim.is_some() {
+        note("For both partners, in quotes:  ajar init --name NAME --relay 'ADDRESS'");
+    }
+    if is_loopback(&address.host) {
+        let host = &address.host;
+        note(&format!(
+            "{host} is this machine only. For other machines: --host HOST, or advertise in relay.toml."
+        ));
+    }
+    Ok(())
+}
+
+fn is_loopback(host: &str) -> bool {
+    let ip: Result<IpAddr, _> = host.parse();
+    ip.map_or(host == "localhost", |ip| ip.is_loopback())
+}
+
+/// Talk for the person. With stderr gone nobody is left to tell.
+fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 fn invite(data: &DataDir, host: Option<&str>, json: bool) -> Result<(), Failure> {
@@ -280,11 +287,7 @@ fn invite(data: &DataDir, host: Option<&str>, json: bool) -> Result<(), Failure>
             .create(config.limits.spaces_per_claim)
             .or_fail(json)?,
     );
-    if json {
-        print(&json!({"address": address.to_string()}).to_string(), json)
-    } else {
-        print(&address.to_string(), json)
-    }
+    print_address(&address, json)
 }
 
 fn stopped_store(data: &DataDir, json: bool) -> Result<LocalStore, Failure> {
@@ -368,10 +371,10 @@ fn run_server(
     ready_file: Option<&Path>,
     config: Option<&Path>,
 ) -> Result<(), Failure> {
-    let level = std::env::var("AJAR_RELAY_LOG").unwrap_or_else(|_| "info".to_owned());
+    let level = std::env::var(LOG).unwrap_or_else(|_| "info".to_owned());
     let level: LevelFilter = level
         .parse()
-        .map_err(|_| format!("AJAR_RELAY_LOG={level} is no log level; try info or debug"))
+        .map_err(|_| format!("{LOG}={level} is no log level; try info or debug"))
         .or_fail(false)?;
     // Libraries below us write addresses into their traces; ours hold none, at any level.
     let filter = Targets::new()
@@ -385,6 +388,9 @@ fn run_server(
         .with(lines.with_filter(filter))
         .init();
     let config = Config::load(data.root(), config, listen).or_fail(false)?;
+    if data.key_is_open_to_others() {
+        tracing::warn!("others on this machine can read relay.key; run chmod 600 on it");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -106,7 +106,7 @@ impl Config {
         file: Option<&Path>,
         listen: Option<SocketAddr>,
     ) -> Result<Self, ConfigError> {
-        let path = file.map_or_else(|| data.join("relay.toml"), Path::to_path_buf);
+        let path = file.map_or_else(|| DataDir::new(data).config_file(), Path::to_path_buf);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(e) if file.is_none() && e.kind() == std::io::ErrorKind::NotFound => String::new(),

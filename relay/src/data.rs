@@ -17,7 +17,10 @@ use crate::identity::Identity;
 #[non_exhaustive]
 pub enum DataError {
     /// `init` where a relay is already.
-    #[error("{0} holds a relay already; its key was not touched")]
+    #[error(
+        "{0} holds a relay already; its key was not touched. Run `ajar-relay serve`, or name another \
+         folder with --data"
+    )]
     Exists(PathBuf),
     /// Anything else than `init` where no relay is.
     #[error("{0} holds no relay; run `ajar-relay init` first, or name another folder with --data")]
@@ -137,7 +140,7 @@ impl DataDir {
             io::ErrorKind::AlreadyExists => DataError::Exists(self.root.clone()),
             _ => io_error("write", &path)(e),
         })?;
-        let toml = self.root.join("relay.toml");
+        let toml = self.config_file();
         if !toml.exists() {
             write_whole(&toml, config::template(listen, advertise).as_bytes())?;
         }
@@ -208,6 +211,24 @@ impl DataDir {
         self.root.join("relay.key")
     }
 
+    /// The configuration, `relay.toml`.
+    #[must_use]
+    pub fn config_file(&self) -> PathBuf {
+        self.root.join("relay.toml")
+    }
+
+    /// Whether other users of this machine may read the key file.
+    #[must_use]
+    pub fn key_is_open_to_others(&self) -> bool {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            fs::metadata(self.key_file()).is_ok_and(|file| file.permissions().mode() & 0o077 != 0)
+        }
+        #[cfg(not(unix))]
+        false
+    }
+
     /// The folder of claims.
     #[must_use]
     pub fn claims(&self) -> PathBuf {
@@ -239,6 +260,9 @@ mod tests {
             let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
             assert_eq!(mode(data.root()), 0o700);
             assert_eq!(mode(&data.key_file()), 0o600);
+            assert!(!data.key_is_open_to_others());
+            fs::set_permissions(data.key_file(), fs::Permissions::from_mode(0o644)).unwrap();
+            assert!(data.key_is_open_to_others());
         }
     }
 

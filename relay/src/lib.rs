@@ -5,6 +5,7 @@
 //! open an envelope, and it may lose its store without anybody losing a word.
 
 mod admission;
+pub mod args;
 mod catchup;
 pub mod claims;
 pub mod cli;
@@ -12,6 +13,7 @@ mod committer;
 pub mod config;
 mod connection;
 pub mod data;
+mod harden;
 mod hub;
 pub mod identity;
 pub mod limits;

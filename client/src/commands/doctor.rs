@@ -155,7 +155,7 @@ fn drafts(checks: &mut Checks, dir: &Path) {
         checks.bad(
             "drafts",
             message,
-            "Keep what you need with `ajar write - < FILE`, then delete them.",
+            "Keep what you need with `ajar write - < FOLDER/entry.md`, then delete them.",
         );
     }
 }
@@ -267,9 +267,9 @@ mod tests {
     #[test]
     fn a_folder_open_to_others_and_a_draft_left_over_are_found() {
         let dir = tempfile::tempdir().unwrap();
-        let draft = dir.path().join("draft-1-2.md");
-        fs::write(&draft, "words").unwrap();
-        fs::set_permissions(&draft, fs::Permissions::from_mode(0o644)).unwrap();
+        let draft = dir.path().join("draft-1-2");
+        fs::create_dir(&draft).unwrap();
+        fs::set_permissions(&draft, fs::Permissions::from_mode(0o755)).unwrap();
         let mut checks = Checks::default();
         permissions(&mut checks, dir.path());
         drafts(&mut checks, dir.path());

@@ -20,6 +20,8 @@ use crate::unlock::{self, Which};
 
 /// How many of the words a person types again.
 const CHECKED: usize = 3;
+/// What to do with a journal whose words went nowhere; it is still empty.
+const BEGIN_AGAIN: &str = "This journal has no words on paper. Delete its folder and begin again.";
 /// How often each is asked.
 const TRIES: usize = 3;
 
@@ -61,18 +63,21 @@ pub(crate) fn run(context: &Context, args: &Init) -> Result<(), Failure> {
     })?;
     if let Some(file) = words_file {
         let path = file.fill(&phrase)?;
-        out.data(&json!({"home": dir, "words_file": path}), || {
+        // The words are safe whether or not somebody reads this.
+        let told = out.data(&json!({"home": dir, "words_file": path}), || {
             format!("Your journal is in {}.", dir.display())
-        })?;
+        });
         out.talk(format!(
             "The twelve words are in {}. Move them off this device, onto paper if you can.",
             path.display()
         ));
+        told?;
     } else if out.json {
         let words = phrase.words();
-        out.json(&json!({"home": dir, "words": words.as_str()}))?;
+        out.json(&json!({"home": dir, "words": words.as_str()}))
+            .map_err(|_| words_unseen())?;
     } else {
-        show_words(out, &phrase)?;
+        show_words(out, &phrase).map_err(|_| words_unseen())?;
         if !args.yes {
             check_words(out, &phrase)?;
         }
@@ -88,6 +93,15 @@ pub(crate) fn run(context: &Context, args: &Init) -> Result<(), Failure> {
         None => "Next: `ajar write`. To meet your partner you will need the address of a relay.",
     });
     Ok(())
+}
+
+/// stdout took no words: even a reader that left early is a failure here.
+fn words_unseen() -> Failure {
+    Failure::fixable(
+        "words-unseen",
+        "The twelve words could not be shown, and nobody can show them again.",
+    )
+    .hint(BEGIN_AGAIN)
 }
 
 fn address(text: &str) -> Result<RelayAddress, Failure> {
@@ -201,7 +215,7 @@ impl<'a> WordsFile<'a> {
                     self.path.display()
                 ),
             )
-            .hint("This journal has no words on paper. Delete its folder and begin again.")),
+            .hint(BEGIN_AGAIN)),
         }
     }
 }

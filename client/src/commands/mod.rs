@@ -15,13 +15,14 @@ mod status;
 mod sync;
 mod write;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ajar_sync::{Error, Space};
 
 use crate::cli::Command;
 use crate::context::Context;
 use crate::dates;
+use crate::names::space_word;
 use crate::report::Failure;
 
 /// Name of the sealed local note of when a space last exchanged with the relay: milliseconds
@@ -30,6 +31,7 @@ const LAST_HEARD: &str = "client/last-heard";
 
 pub(crate) fn run(context: &Context, command: &Command) -> Result<(), Failure> {
     let _runtime = context.enter();
+    dates::check_clock()?;
     match command {
         Command::Init(args) => init::run(context, args),
         Command::Pair(args) => pair::run(context, args),
@@ -50,7 +52,17 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<(), Failure> {
 
 /// One round with the relay for one space; notes when it succeeded.
 async fn exchange(space: &Space, timeout: Duration) -> Result<usize, Error> {
-    let synced = space.sync(timeout).await?;
+    let began = Instant::now();
+    let synced = space.sync(timeout).await;
+    let (sent, received) = space.traffic();
+    tracing::info!(
+        space = space_word(space.kind()),
+        sent_bytes = sent,
+        received_bytes = received,
+        took_ms = began.elapsed().as_millis(),
+        "exchange with the relay",
+    );
+    let synced = synced?;
     note_heard(space);
     Ok(synced.changed)
 }

@@ -24,7 +24,10 @@ pub(crate) fn run(context: &Context, args: &Open) -> Result<(), Failure> {
     let home = context.open_home(Need::Private)?;
     let me = home.space(SpaceKind::Private)?;
     let ids: Vec<DocId> = me.documents()?.into_iter().map(|info| info.id).collect();
-    let id = prefix.only(ids)?.ok_or_else(|| prefix.not_found(false))?;
+    let id = match prefix.only(ids)? {
+        Some(id) => id,
+        None => return Err(not_an_entry(&home, &prefix)?),
+    };
     let private = me.document(id);
     let entry = match records::read(&private)? {
         Content::Record(Record::Entry(entry)) => entry,
@@ -88,6 +91,19 @@ pub(crate) fn run(context: &Context, args: &Open) -> Result<(), Failure> {
         }
         Err(error) => Err(undelivered(error)),
     }
+}
+
+/// What a person meant who names something that is not in Only me.
+fn not_an_entry(home: &Home, prefix: &ids::Prefix) -> Result<Failure, Failure> {
+    let shared = match home.space(SpaceKind::Shared) {
+        Ok(us) => us.documents()?,
+        Err(_) => Vec::new(),
+    };
+    Ok(match prefix.only(shared.into_iter().map(|info| info.id)) {
+        Ok(None) => prefix.not_found(false),
+        _ => Failure::fixable("already-open", "This stands open between you already.")
+            .hint("Entries that can be opened: ajar list --me"),
+    })
 }
 
 fn preview_json(projection: &Projection) -> serde_json::Value {

@@ -52,18 +52,25 @@ fn show_code(out: Output, code: &PairingCode) {
             "Read the code to your partner, or send the invitation over a way you trust.\n\
              They enter it with `ajar join`. It works once, for ten minutes. Waiting …",
         );
+    } else {
+        out.insist("The code could not be shown on standard output. End with Ctrl-C, begin again.");
     }
 }
 
 /// Whether both see the same six words. No answer is a no.
 pub(super) fn confirm(out: Output, found: &Found, yes: bool) -> bool {
     let partner = displayable_line(&found.partner);
-    out.talk(format!(
+    let words = format!(
         "Here is {partner}. Six words, the same on both sides if nobody stands in between:\n\n    {}\n",
         found.words.join(" ")
-    ));
-    yes || terminal::agrees("Read them to each other. Do you both see these words?")
-        .unwrap_or(false)
+    );
+    if yes {
+        out.talk(words);
+        return true;
+    }
+    // Whoever is asked about them must see them, quiet or not.
+    out.insist(words);
+    terminal::agrees("Read them to each other. Do you both see these words?").unwrap_or(false)
 }
 
 /// What both sides do once they have met: the own name as a document, one exchange, and the news.

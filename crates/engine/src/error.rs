@@ -25,7 +25,9 @@ pub enum Misuse {
     #[error("the limit for one document or for the number of documents is reached")]
     LimitReached,
     /// This copy of the home is behind its own past and may not write.
-    #[error("this looks like a restored copy; it can be read, but nothing new can be written on it")]
+    #[error(
+        "this looks like a restored copy; it can be read, but nothing new can be written on it"
+    )]
     StaleCopy,
     /// It has to be done while the relay is there.
     #[error("this needs the relay, and the relay is not there")]

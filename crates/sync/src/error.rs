@@ -217,7 +217,9 @@ impl Error {
                 "Run `ajar doctor`; it changes nothing and says what can be done."
             }
             Self::DiskFull => "Free some space, then do it again.",
-            Self::Misuse(Misuse::StaleCopy) => "Use the newer copy; this one can be read, and nothing in it is lost.",
+            Self::Misuse(Misuse::StaleCopy) => {
+                "Use the newer copy; this one can be read, and nothing in it is lost."
+            }
             Self::Connect(error) | Self::Undelivered(error) => return error.hint(),
             Self::Pairing(_) => "Begin again with a new code; each code works once.",
             Self::TooManyCodes => "Wait fifteen minutes before the next try.",

@@ -82,7 +82,7 @@ impl Space {
             };
             return roll_back(state, reason);
         }
-        let mut revoked = false;
+        let mut chains_grew = false;
         for pending in std::mem::take(&mut state.in_flight) {
             match &pending.object {
                 Object::Envelope { name, frame } => {
@@ -101,7 +101,7 @@ impl Space {
                     bytes,
                     from,
                 } => {
-                    revoked = true;
+                    chains_grew = true;
                     let chains = &mut state.chains;
                     if let Some(chain) = chains.iter_mut().find(|c| c.accepted.id() == *party) {
                         chain.durable = seq + 1;
@@ -120,7 +120,8 @@ impl Space {
                 waiter.answer(answer.clone());
             }
         }
-        if revoked {
+        if chains_grew {
+            // A link may have removed a device that is connected.
             for session in state.sessions.values() {
                 if let Member::Device(device) = session.member
                     && !state

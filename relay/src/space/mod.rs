@@ -71,6 +71,8 @@ struct State {
     chains: Vec<Chain>,
     heads: BTreeMap<DeviceId, DeviceHead>,
     bytes: u64,
+    /// Whether the log says already that the quota is used up.
+    quota_told: bool,
     queued: VecDeque<Pending>,
     in_flight: Vec<Pending>,
     scheduled: bool,
@@ -331,7 +333,10 @@ impl Space {
             return refuse(waiter, Refusal::Conflict);
         }
         if state.bytes.saturating_add(size) > self.quota {
-            tracing::warn!("a space has used up its quota (bytes_per_space)");
+            // Once: a device that tries again and again must not fill the log.
+            if !std::mem::replace(&mut state.quota_told, true) {
+                tracing::warn!("a space has used up its quota (bytes_per_space)");
+            }
             return refuse(waiter, Refusal::Quota);
         }
         state.bytes += size;

@@ -201,10 +201,49 @@ fn mistakes_end_with_a_message_and_the_right_code() {
     let (code, out, _) = said(&run(data, &["config", "check"]));
     assert_eq!(code, 0);
     assert!(out.contains("mailboxes = 7"), "{out}");
+    // What is in force, kept as the configuration, is in force again.
+    std::fs::write(data.join("relay.toml"), &out).unwrap();
+    assert_eq!(said(&run(data, &["config", "check"])).1, out);
     let (code, _, err) = said(&run(data, &["invite", "--json", "--host", "two words"]));
     assert_eq!(code, 1);
     let error: Value = serde_json::from_str(&err).unwrap();
     assert!(error["error"]["message"].is_string());
+    assert_eq!(error["error"]["code"], "bad-address");
+    assert!(error["error"].as_object().unwrap().contains_key("hint"));
+}
+
+#[test]
+fn an_invitation_that_only_this_machine_could_use_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path();
+    assert_eq!(said(&run(data, &["init"])).0, 0);
+    let (_, out, err) = said(&run(data, &["invite"]));
+    assert!(
+        out.parse::<RelayAddress>().is_ok() && err.contains("this machine only"),
+        "{err}"
+    );
+    let (_, out, err) = said(&run(data, &["invite", "--host", "relay.example.org"]));
+    assert!(
+        out.parse::<RelayAddress>().is_ok() && !err.contains("this machine only"),
+        "{err}"
+    );
+    assert!(err.contains("in quotes"), "{err}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_crash_leaves_no_core_file_with_the_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path();
+    assert_eq!(said(&run(data, &["init"])).0, 0);
+    let relay = Process::start(data, "127.0.0.1:0");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", relay.child.id())).unwrap();
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"))
+        .unwrap();
+    let values: Vec<&str> = core.split_whitespace().collect();
+    assert_eq!(values[4..6], ["0", "0"], "{core}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::process::{Interrupt, Running};
 use crate::output::Output;
 use crate::report::Failure;
+use crate::unlock::{PASSPHRASE, PRIVATE_PASSPHRASE};
 
 const PROGRAM: &str = "ajar-relay";
 
@@ -61,6 +62,8 @@ fn build(out: Output, cargo: &Path) -> Option<PathBuf> {
         command.stderr(Stdio::null());
     }
     let mut child = command
+        .env_remove(PASSPHRASE)
+        .env_remove(PRIVATE_PASSPHRASE)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
