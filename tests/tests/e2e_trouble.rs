@@ -60,6 +60,33 @@ fn a_relay_that_is_down_costs_nothing_but_time() {
 }
 
 #[test]
+fn a_journal_moves_to_another_relay_with_everything_in_it() {
+    let mut old = Relay::start();
+    let address = old.invite();
+    let (ana, ben) = (
+        Person::with_home("Ana", &address),
+        Person::with_home("Ben", &address),
+    );
+    pair(&ana, &ben);
+    let id = ana.write("before", "written before the move");
+    let opened = ana.ajar(&["open", &id, "--stage", "room", "--yes"]);
+    assert_eq!(opened.code, 0, "{opened:?}");
+    // Ben has not heard of it yet when the old relay goes away for good.
+    old.kill();
+    let new = Relay::start();
+    let address = new.invite();
+    for person in [&ana, &ben] {
+        let moved = person.ajar(&["relay", "move", &address]);
+        assert_eq!(moved.code, 0, "{moved:?}");
+        person.sync();
+    }
+    assert_eq!(ben.shared_texts(), ["written before the move"]);
+    let mistyped = ana.ajar(&["relay", "move", &address[..address.len() / 2]]);
+    assert_eq!(mistyped.code, 1, "{mistyped:?}");
+    ana.sync();
+}
+
+#[test]
 fn a_wrong_code_pairs_nobody_and_is_used_up() {
     let relay = Relay::start();
     let address = relay.invite();
