@@ -478,6 +478,20 @@ impl<S: Store> Replica<S> {
         Ok(documents::new_id(ownership, self.space.place, entropy)?)
     }
 
+    /// The id of the document of that name: ours (`Ownership::Mine`) or common. It exists from
+    /// its first change on.
+    #[must_use]
+    pub fn named_document_id(&self, ownership: Ownership, name: &str) -> DocId {
+        documents::named_id(&self.space.id, ownership, self.space.place, name)
+    }
+
+    /// The id of the partner's own document of that name.
+    #[must_use]
+    pub fn partners_document_id(&self, name: &str) -> DocId {
+        let place = 1 - self.space.place.min(1);
+        documents::named_id(&self.space.id, Ownership::Mine, place, name)
+    }
+
     /// All documents, in the order in which they came.
     pub fn documents(&self) -> impl Iterator<Item = DocInfo> + '_ {
         let rows = self.directory.rows().iter();

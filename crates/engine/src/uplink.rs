@@ -194,9 +194,10 @@ impl<S: Store> Replica<S> {
                 self.link_not_stored(now, party, seq, reason);
             }
             RelayMsg::CaughtUp => self.reached_the_end(now, send)?,
-            // A refusal ends the connection, which is the driver's business; mailboxes are
-            // another kind of connection.
+            // A refusal ends the connection, which is the driver's business; mailboxes and
+            // recoveries are other kinds of connection.
             RelayMsg::Refused(_)
+            | RelayMsg::Genesis(_)
             | RelayMsg::MailboxOpened(_)
             | RelayMsg::MailboxPeer(_)
             | RelayMsg::MailboxMessage(_) => {}

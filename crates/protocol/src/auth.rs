@@ -23,9 +23,9 @@ const WHAT: &str = "login";
 pub struct Login {
     /// Relay it is meant for: a login cannot be forwarded to another one.
     pub relay: [u8; 32],
-    /// Space to enter.
+    /// Space to enter; zero in a recovery login, which names it by the login key alone.
     pub space: SpaceId,
-    /// Device that enters.
+    /// Device that enters; zero in a recovery login.
     pub device: DeviceId,
     /// Its login key.
     pub auth: [u8; 32],

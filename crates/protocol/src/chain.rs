@@ -227,6 +227,38 @@ impl PartyChain {
         }
     }
 
+    /// The chain in which a root-signed link takes the place of the device-signed one that
+    /// stands there, and of everything after it (§2.3: the twelve words outrank every device).
+    /// Links that the root signed are never taken away: someone with words that were
+    /// replaced since could otherwise undo the replacement.
+    ///
+    /// # Errors
+    /// [`ChainError::Fork`] when the link does not outrank what stands there, or is itself
+    /// signed by a device; [`ChainError`] when it would not be valid in that place.
+    pub fn outranked_by(&self, link: Link) -> Result<Self, ChainError> {
+        let place = usize::try_from(link.seq).unwrap_or(usize::MAX);
+        let fork = ChainError::Fork { seq: link.seq };
+        let (Some((kept, voided)), 1..) = (self.links.split_at_checked(place), place) else {
+            return Err(ChainError::Gap {
+                expected: self.next_seq(),
+                found: link.seq,
+            });
+        };
+        let by_root = |link: &Link| {
+            let root = self.root_at(link.seq.saturating_sub(1));
+            root.is_some_and(|root| root.root_id() == link.signer)
+        };
+        if voided.iter().any(by_root) {
+            return Err(fork);
+        }
+        let mut chain = Self::from_links(kept.iter().cloned())?;
+        if link.signer != chain.root().root_id() {
+            return Err(fork);
+        }
+        chain.append(link)?;
+        Ok(chain)
+    }
+
     /// Checks everything about the next link and changes nothing, so that [`Self::apply`]
     /// cannot stop half-way.
     fn check(&self, link: &Link) -> Result<(), ChainError> {

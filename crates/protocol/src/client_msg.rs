@@ -144,7 +144,7 @@ impl ClientMsg {
         let message = match tag {
             Tag::Login => return Ok(Self::Login(Login::decode(body)?)),
             Tag::Introduce => {
-                let genesis = reader.bytes16(1024)?.to_vec();
+                let genesis = reader.bytes16(limits::GENESIS)?.to_vec();
                 let credential = match reader.u8()? {
                     1 => Credential::Claim(reader.array()?),
                     2 => Credential::Permit(reader.array()?),

@@ -48,6 +48,8 @@ pub enum Tag {
     NotStored = 136,
     /// Relay: everything stored up to now has been sent.
     CaughtUp = 137,
+    /// Relay: genesis of the space that a recovery login has found.
+    Genesis = 138,
     /// Relay: the mailbox is open under this number.
     MailboxOpened = 144,
     /// Relay: the other side is there.
@@ -61,9 +63,10 @@ impl Tag {
     #[must_use]
     pub fn from_byte(byte: u8) -> Option<Self> {
         use Tag::{
-            Admitted, Append, AppendLink, CaughtUp, Envelope, Introduce, Link, LinkNotStored,
-            LinkStored, Login, MailboxJoin, MailboxMessage, MailboxOpen, MailboxOpened,
-            MailboxPeer, MailboxSend, NotStored, Refused, Stored, Subscribe, Welcome,
+            Admitted, Append, AppendLink, CaughtUp, Envelope, Genesis, Introduce, Link,
+            LinkNotStored, LinkStored, Login, MailboxJoin, MailboxMessage, MailboxOpen,
+            MailboxOpened, MailboxPeer, MailboxSend, NotStored, Refused, Stored, Subscribe,
+            Welcome,
         };
         let all = [
             Login,
@@ -84,6 +87,7 @@ impl Tag {
             Stored,
             NotStored,
             CaughtUp,
+            Genesis,
             MailboxOpened,
             MailboxPeer,
             MailboxMessage,

@@ -31,6 +31,8 @@ pub const RECOVERY_ID: &str = "ajar/v1/recovery-id";
 pub const MHEAD: &str = "ajar/v1/mhead";
 /// Automerge actor id.
 pub const ACTOR: &str = "ajar/v1/actor";
+/// Document that has its place in a space by a name.
+pub const NAMED_DOC: &str = "ajar/v1/named-doc";
 /// Login at a relay.
 pub const RELAY_AUTH: &str = "ajar/v1/relay-auth";
 /// Permit that a relay gives to a space it has admitted.

@@ -12,6 +12,8 @@ pub const CHANGES_PLAINTEXT: usize = 1_000_000;
 pub const LINK_BODY: usize = 4096;
 /// Largest whole link, in bytes: header, body, signer and signature.
 pub const LINK: usize = 88 + LINK_BODY + 32 + 64;
+/// Largest signed genesis, in bytes.
+pub const GENESIS: usize = 1024;
 /// Documents one CHANGES envelope may touch.
 pub const DOCS_PER_ENVELOPE: usize = 64;
 /// Changes for one document within one envelope.

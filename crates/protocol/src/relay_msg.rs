@@ -120,6 +120,9 @@ pub enum RelayMsg {
     NotStored(EnvelopeName, Refusal),
     /// Everything that was stored when the subscription began has been sent.
     CaughtUp,
+    /// The signed genesis of the space, before the welcome of a recovery login: whoever has
+    /// only the twelve words does not know it.
+    Genesis(Vec<u8>),
     /// `u32 nameplate`
     MailboxOpened(u32),
     /// `u8 purpose`: the other side is there.
@@ -184,6 +187,7 @@ impl RelayMsg {
                 Tag::NotStored
             }
             Self::CaughtUp => Tag::CaughtUp,
+            Self::Genesis(genesis) => return frame::wrap(Tag::Genesis, genesis),
             Self::MailboxOpened(nameplate) => {
                 out.u32(*nameplate);
                 Tag::MailboxOpened
@@ -231,6 +235,7 @@ impl RelayMsg {
                 Self::NotStored(name, Refusal::from_byte(reader.u8()?)?)
             }
             Tag::CaughtUp => Self::CaughtUp,
+            Tag::Genesis => return bounded(body, limits::GENESIS, "genesis").map(Self::Genesis),
             Tag::MailboxOpened => Self::MailboxOpened(reader.u32()?),
             Tag::MailboxPeer => Self::MailboxPeer(Purpose::from_byte(reader.u8()?)?),
             Tag::MailboxMessage => {

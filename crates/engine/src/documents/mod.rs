@@ -11,7 +11,8 @@ mod operations;
 pub mod prescan;
 
 use ajar_crypto::{Entropy, EntropyFailed};
-use ajar_protocol::DocId;
+use ajar_protocol::id::hash;
+use ajar_protocol::{DocId, SpaceId, label};
 
 pub(crate) use directory::{Directory, DocMeta};
 pub(crate) use intake::{Intake, apply, check_changes, is_applied};
@@ -77,6 +78,18 @@ pub(crate) fn new_id(
 ) -> Result<DocId, EntropyFailed> {
     let mut bytes = [0; 16];
     entropy.fill(&mut bytes)?;
+    Ok(tagged(bytes, ownership, place))
+}
+
+/// The id of the document that has a name in a space: every device finds it without a search.
+/// Those of the party at `place`, or of both, have different ids for one name.
+pub(crate) fn named_id(space: &SpaceId, ownership: Ownership, place: usize, name: &str) -> DocId {
+    let digest = hash(label::NAMED_DOC, &[&space.0, name.as_bytes()]);
+    let (bytes, _) = digest.split_first_chunk().unwrap_or((&[0; 16], &[]));
+    tagged(*bytes, ownership, place)
+}
+
+fn tagged(mut bytes: [u8; 16], ownership: Ownership, place: usize) -> DocId {
     let tag: u8 = match (ownership, place) {
         (Ownership::Common, _) => 2,
         (Ownership::Mine, 0) => 0,
@@ -84,5 +97,5 @@ pub(crate) fn new_id(
     };
     let [first, ..] = &mut bytes;
     *first = (*first & 0x3f) | (tag << 6);
-    Ok(DocId(bytes))
+    DocId(bytes)
 }

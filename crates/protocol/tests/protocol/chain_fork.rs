@@ -63,6 +63,53 @@ fn the_words_win_a_fork_on_the_shortened_chain() {
     assert_eq!(refused(&mut ana.chain, &link), ChainError::Fork { seq: 2 });
     assert_eq!(receive(&mut shorter, &link), Ok(AppendOutcome::Appended));
     assert!(shorter.device(&thief.id()).is_none());
+    let outranked = ana.chain.outranked_by(link).unwrap();
+    assert_eq!(outranked.head(), shorter.head());
+    assert!(outranked.device(&thief.id()).is_none());
+}
+
+#[test]
+fn a_device_outranks_nobody() {
+    let mut ana = ana();
+    let other = policy(ana.chain.next_place(TIME), &ana.phone);
+    let body = add(&ana.chain, &Device::new("a thief's laptop"));
+    grow(&mut ana.chain, body, &ana.phone);
+    let seq = other.seq;
+    let refused = ana.chain.outranked_by(other).unwrap_err();
+    assert_eq!(refused, ChainError::Fork { seq });
+}
+
+/// Someone with the old words must not undo that they were replaced.
+#[test]
+fn replaced_words_do_not_void_what_the_words_signed() {
+    let mut ana = ana();
+    let early = PartyChain::from_links(ana.chain.links().to_vec()).unwrap();
+    let body = add(&ana.chain, &Device::new("a tablet"));
+    grow(&mut ana.chain, body, &ana.phone);
+    let body = recover(&ana.chain, &Device::new("Ana's new laptop"), &[]);
+    grow(&mut ana.chain, body, &ana.words);
+    let body = recover(&early, &Device::new("a thief's laptop"), &[]);
+    let place = early.next_place(TIME);
+    let link = Link::sign(place, body, ana.words.signer(), ana.words.key());
+    let seq = link.seq;
+    let refused = ana.chain.outranked_by(link).unwrap_err();
+    assert_eq!(refused, ChainError::Fork { seq });
+}
+
+#[test]
+fn nothing_outranks_the_beginning_and_nothing_lies_beyond_the_end() {
+    let ana = ana();
+    for seq in [0, ana.chain.next_seq() + 1] {
+        let place = LinkPlace {
+            seq,
+            ..ana.chain.next_place(TIME)
+        };
+        let link = policy(place, &ana.words);
+        assert!(matches!(
+            ana.chain.outranked_by(link),
+            Err(ChainError::Gap { .. })
+        ));
+    }
 }
 
 #[test]

@@ -26,6 +26,7 @@ fn ends_freely(name: &str, bytes: &[u8]) -> bool {
         frame::Tag::Append,
         frame::Tag::MailboxSend,
         frame::Tag::Link,
+        frame::Tag::Genesis,
         frame::Tag::Envelope,
         frame::Tag::MailboxMessage,
     ];

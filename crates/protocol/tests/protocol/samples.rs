@@ -271,6 +271,7 @@ pub(crate) fn relay_messages() -> Vec<RelayMsg> {
         RelayMsg::Envelope(epoch_envelope(&ana(), &ben()).as_bytes().to_vec()),
         RelayMsg::Stored(name),
         RelayMsg::CaughtUp,
+        RelayMsg::Genesis(noise::<164>("genesis").to_vec()),
         RelayMsg::MailboxOpened(9999),
         RelayMsg::MailboxPeer(Purpose::PartnerLink),
         RelayMsg::MailboxMessage(noise::<33>("PAKE message").to_vec()),
