@@ -77,6 +77,9 @@ pub(crate) struct Init {
     /// What your partner will call you
     #[arg(long)]
     pub(crate) name: String,
+    /// What to call this device; only your own devices see it [default: its host name]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) device: Option<String>,
     /// Address of your relay, as `ajar-relay invite` prints it (in quotes)
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) relay: Option<String>,

@@ -17,6 +17,23 @@ pub(crate) fn home(given: Option<&Path>) -> Result<PathBuf, Failure> {
     })
 }
 
+/// What this machine calls itself, as the name of a new device.
+pub(crate) fn host_name() -> String {
+    let name = rustix::system::uname();
+    let name: String = name
+        .nodename()
+        .to_string_lossy()
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(64)
+        .collect();
+    if name.trim().is_empty() {
+        "device".to_owned()
+    } else {
+        name
+    }
+}
+
 fn choose(given: Option<&Path>, data: Option<OsString>, user: Option<OsString>) -> Option<PathBuf> {
     if let Some(given) = given.filter(|given| !given.as_os_str().is_empty()) {
         return Some(given.to_owned());

@@ -20,6 +20,7 @@ fn passphrase() -> Passphrase {
 fn home(dir: &std::path::Path, name: &str, relay: &str) -> Home {
     let new = NewHome {
         name: name.to_owned(),
+        device: "laptop".to_owned(),
         relay: Some(relay.parse().unwrap()),
     };
     let builder = Builder::new(dir)

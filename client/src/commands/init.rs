@@ -15,8 +15,8 @@ use crate::cli::Init;
 use crate::context::Context;
 use crate::output::Output;
 use crate::report::Failure;
-use crate::terminal;
 use crate::unlock::{self, Which};
+use crate::{dirs, terminal};
 
 /// How many of the words a person types again.
 const CHECKED: usize = 3;
@@ -59,6 +59,7 @@ pub(crate) fn run(context: &Context, args: &Init) -> Result<(), Failure> {
         .transpose()?;
     let (home, phrase) = builder.create(NewHome {
         name: args.name.clone(),
+        device: args.device.clone().unwrap_or_else(dirs::host_name),
         relay,
     })?;
     if let Some(file) = words_file {

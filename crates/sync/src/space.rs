@@ -93,6 +93,35 @@ impl Space {
         self.inner.partner
     }
 
+    /// Id of this device in this space.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn device(&self) -> Result<DeviceId, Error> {
+        self.worker().call(|core| core.replica.device())
+    }
+
+    /// Id of the document of that name that belongs to the person or to both. Every device
+    /// finds it without a search; it exists from its first change on.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn named_document(&self, ownership: Ownership, name: &str) -> Result<DocId, Error> {
+        let name = name.to_owned();
+        self.worker()
+            .call(move |core| core.replica.named_document_id(ownership, &name))
+    }
+
+    /// Id of the partner's own document of that name.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn partners_document(&self, name: &str) -> Result<DocId, Error> {
+        let name = name.to_owned();
+        self.worker()
+            .call(move |core| core.replica.partners_document_id(&name))
+    }
+
     /// Party of a device that was ever in the space.
     #[must_use]
     pub fn party_of_device(&self, device: DeviceId) -> Option<PartyId> {

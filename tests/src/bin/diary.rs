@@ -43,6 +43,7 @@ fn read_diary(path: &str) -> Result<Vec<Day>, Failure> {
 fn home(dir: &std::path::Path, name: &str, relay: &str) -> Result<Home, Failure> {
     let new = NewHome {
         name: name.to_owned(),
+        device: "laptop".to_owned(),
         relay: Some(relay.parse()?),
     };
     let passphrase = Passphrase::new("quiet harbor linen oak")?;

@@ -21,6 +21,7 @@ type Failure = Box<dyn std::error::Error>;
 fn home(dir: &std::path::Path, name: &str, relay: &str) -> Result<Home, Failure> {
     let new = NewHome {
         name: name.to_owned(),
+        device: "laptop".to_owned(),
         relay: Some(relay.parse()?),
     };
     let builder = Builder::new(dir).with_passphrase(Passphrase::new("quiet harbor linen oak")?);

@@ -29,6 +29,8 @@ const NAME: usize = 64;
 pub struct NewHome {
     /// The person's name, 1 to 64 characters. Partners exchange names when pairing.
     pub name: String,
+    /// What this device is called, 1 to 64 characters. Only the person's own devices see it.
+    pub device: String,
     /// The relay, if there is one yet.
     pub relay: Option<RelayAddress>,
 }
@@ -82,11 +84,7 @@ impl Builder {
     /// [`Error::AlreadyThere`], [`Error::BadName`], [`Error::NoPassphrase`],
     /// [`Error::Unreadable`], [`Error::DiskFull`].
     pub fn create(self, new: NewHome) -> Result<(Home, RecoveryPhrase), Error> {
-        let name = new.name.trim().to_owned();
-        let length = name.chars().count();
-        if length == 0 || length > NAME || name.chars().any(char::is_control) {
-            return Err(Error::BadName);
-        }
+        let (name, device) = (checked_name(&new.name)?, checked_name(&new.device)?);
         let passphrase = self.passphrase.ok_or(Error::NoPassphrase)?;
         let private_passphrase = self.private_passphrase.as_ref().unwrap_or(&passphrase);
         let dir = make_dir(&self.dir)?;
@@ -144,6 +142,7 @@ impl Builder {
             name,
             relay: relay.clone(),
             slots,
+            device,
             ..Keys::default()
         };
         let shared = KeyFile::create(
@@ -168,6 +167,7 @@ impl Builder {
         replace(&dir.join(VAULT), &header.encode())?;
         remains::finished(&dir)?;
         let home = Home::assemble(dir, lock, Arc::new(shared), Some(private))?;
+        home.note_this_device()?;
         Ok((home, phrase))
     }
 
@@ -223,6 +223,16 @@ impl Builder {
         };
         Home::assemble(dir, lock, Arc::new(shared), private)
     }
+}
+
+/// A name of a person or a device, without blanks around it.
+pub(super) fn checked_name(name: &str) -> Result<String, Error> {
+    let name = name.trim().to_owned();
+    let length = name.chars().count();
+    if length == 0 || length > NAME || name.chars().any(char::is_control) {
+        return Err(Error::BadName);
+    }
+    Ok(name)
 }
 
 fn make_dir(dir: &Path) -> Result<PathBuf, Error> {

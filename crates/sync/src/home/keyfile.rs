@@ -38,6 +38,10 @@ pub(crate) struct Keys {
     pub(crate) segments: BTreeMap<u64, SegmentKey>,
     /// When pairing codes failed lately, ms since 1970.
     pub(crate) failures: Vec<i64>,
+    /// What this device is called (shared key file only).
+    pub(crate) device: String,
+    /// How this space travels: 0 as usual; see [`super::mode`].
+    pub(crate) mode: u8,
 }
 
 impl Keys {
@@ -45,7 +49,7 @@ impl Keys {
         let capacity = 2048 + self.ring.len() + self.segments.len() * 40 + self.slots.len() * 97;
         let mut out = Writer::with_capacity(capacity);
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        out.u8(1)
+        out.u8(2)
             .bytes16(self.name.as_bytes())
             .bytes16(self.partner.as_bytes());
         out.bytes16(self.relay.as_bytes())
@@ -62,13 +66,15 @@ impl Keys {
         for at in &self.failures {
             out.i64(*at);
         }
+        out.bytes16(self.device.as_bytes()).u8(self.mode);
         Zeroizing::new(out.finish())
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         const WHAT: &str = "key file";
         let mut reader = Reader::new(bytes, WHAT);
-        if reader.u8()? != 1 {
+        let version = reader.u8()?;
+        if !(1..=2).contains(&version) {
             return Err(Malformed::Version(WHAT));
         }
         let mut text = || -> Result<String, Malformed> {
@@ -99,6 +105,12 @@ impl Keys {
         }
         for _ in 0..reader.u32()? {
             keys.failures.push(reader.i64()?);
+        }
+        // Version 1 knew one device only.
+        if version > 1 {
+            let device = reader.bytes16(TEXT)?.to_vec();
+            keys.device = String::from_utf8(device).map_err(|_| Malformed::Value(WHAT))?;
+            keys.mode = reader.u8()?;
         }
         reader.finish()?;
         Ok(keys)
@@ -162,7 +174,12 @@ impl KeyFile {
         let mut keys = self.lock();
         let mut changed = keys.clone();
         let value = change(&mut changed);
-        let texts = [&changed.name, &changed.partner, &changed.relay];
+        let texts = [
+            &changed.name,
+            &changed.partner,
+            &changed.relay,
+            &changed.device,
+        ];
         if texts.iter().any(|text| text.len() > TEXT) {
             return Err(Error::Bug("a text too long for the key file"));
         }
@@ -295,6 +312,8 @@ mod tests {
             let key = SegmentKey::new(Secret::new([6; 32]));
             keys.segments.insert(u64::MAX, key);
             keys.failures = vec![i64::MIN, -1, i64::MAX];
+            keys.device = "phone".to_owned();
+            keys.mode = 2;
         })
         .unwrap();
         let local = LocalKeys::derive(&Secret::new([7; 32]));
@@ -304,6 +323,20 @@ mod tests {
         for length in 0..old.len() {
             assert!(Keys::decode(&old[..length]).is_err(), "{length}");
         }
+    }
+
+    #[test]
+    fn a_key_file_from_before_several_devices_is_still_read() {
+        let keys = Keys {
+            name: "Ana".to_owned(),
+            failures: vec![7],
+            ..Keys::default()
+        };
+        let mut bytes = keys.encode().to_vec();
+        bytes.truncate(bytes.len() - 3);
+        bytes[0] = 1;
+        let old = Keys::decode(&bytes).unwrap();
+        assert_eq!(old.encode(), keys.encode());
     }
 
     /// A machine that died between writing and renaming.

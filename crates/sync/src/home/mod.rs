@@ -14,6 +14,8 @@ mod builder;
 mod check;
 mod keyfile;
 mod lock;
+mod mode;
+mod records;
 mod remains;
 
 use std::path::{Path, PathBuf};
@@ -148,6 +150,18 @@ impl Home {
         self.inner.shared.read(|keys| keys.name.clone())
     }
 
+    /// What this device is called. Only the person's own devices see it.
+    #[must_use]
+    pub fn device_name(&self) -> String {
+        let name = self.inner.shared.read(|keys| keys.device.clone());
+        if name.is_empty() {
+            // Homes from before there could be several devices.
+            "this device".to_owned()
+        } else {
+            name
+        }
+    }
+
     /// The partner's name as exchanged when pairing.
     #[must_use]
     pub fn partner_name(&self) -> Option<String> {
@@ -219,10 +233,10 @@ impl Home {
     ) -> Result<Found, Error> {
         let _alone = self.pair_alone()?;
         let relay = self.relay().ok_or(ConnectError::NoRelay)?;
-        let half = self.begin_pairing()?;
+        let (half, slot) = self.begin_pairing()?;
         let paired = pairing::show(&relay, half, &self.name(), on_code, confirm).await;
         let paired = self.count_failure(paired)?;
-        self.finish_pairing(paired, &relay).await
+        self.finish_pairing(paired, &relay, slot).await
     }
 
     /// Enters the partner's code or invitation.
@@ -243,10 +257,10 @@ impl Home {
             (None, Some(own)) => own,
             (None, None) => return Err(ConnectError::NoRelay.into()),
         };
-        let half = self.begin_pairing()?;
+        let (half, slot) = self.begin_pairing()?;
         let paired = pairing::enter(&relay, invitation, half, &self.name(), confirm).await;
         let paired = self.count_failure(paired)?;
-        self.finish_pairing(paired, &relay).await
+        self.finish_pairing(paired, &relay, slot).await
     }
 
     fn pair_alone(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Error> {
@@ -281,7 +295,7 @@ impl Home {
     }
 
     /// Checks whether pairing is possible and draws this side's half.
-    fn begin_pairing(&self) -> Result<OwnHalf, Error> {
+    fn begin_pairing(&self) -> Result<(OwnHalf, u8), Error> {
         self.check_unpaired()?;
         let now = clock::now();
         let failures = self.inner.shared.read(|keys| keys.failures.clone());
@@ -289,14 +303,20 @@ impl Home {
         if within(HOUR_MS).count() >= FAILURES && within(PAUSE_MS).next().is_some() {
             return Err(Error::TooManyCodes);
         }
+        // Another device of this person may have used a slot meanwhile.
+        let used = self.home_record().slots;
         let slot: SlotPublic = self
             .inner
             .shared
-            .read(|keys| keys.slots.first().copied())
+            .read(|keys| {
+                let mut unused = keys.slots.iter();
+                unused.find(|slot| !used.contains_key(&slot.slot)).copied()
+            })
             .ok_or_else(|| {
                 Error::Pairing("all eight key slots of your words are used".to_owned())
             })?;
-        Ok(OwnHalf::new(now, &mut clock::entropy(), &slot)?)
+        let half = OwnHalf::new(now, &mut clock::entropy(), &slot)?;
+        Ok((half, slot.slot))
     }
 
     /// Remembers a failed code, to notice guessing.
@@ -311,7 +331,12 @@ impl Home {
         paired
     }
 
-    async fn finish_pairing(&self, paired: Paired, relay: &RelayAddress) -> Result<Found, Error> {
+    async fn finish_pairing(
+        &self,
+        paired: Paired,
+        relay: &RelayAddress,
+        slot: u8,
+    ) -> Result<Found, Error> {
         // People take their time; an earlier pairing may have come to life meanwhile.
         self.check_unpaired()?;
         let shower = paired.is_shower();
@@ -336,11 +361,14 @@ impl Home {
         relay.claim = relay.claim.or(claim);
         let dir = store_path(&self.inner.dir, SpaceKind::Shared);
         let partner = found.partner.clone();
+        let mut record = self.home_record();
+        record.shared = Some(space.genesis.id());
+        record.relay = relay.without_claim().to_string();
+        record.left_quietly = false;
+        record.slots.insert(slot, space.genesis.id());
         self.inner.shared.update(|keys| {
             // The slot of this half is used, whatever happens next.
-            if !keys.slots.is_empty() {
-                keys.slots.remove(0);
-            }
+            keys.slots.retain(|unused| unused.slot != slot);
             keys.partner = partner;
             keys.segments.clear();
             keys.ring = zeroize::Zeroizing::new(Vec::new());
@@ -362,6 +390,9 @@ impl Home {
         };
         founded.open()?;
         talk.close(!shower).await;
+        // For the person's other devices; nothing of it is needed here.
+        self.note_home(&record)?;
+        self.note_this_device()?;
         shared?;
         Ok(found)
     }

@@ -29,6 +29,7 @@ pub(crate) fn builder(dir: &Path) -> Builder {
 pub(crate) fn called(name: &str, relay: Option<&RelayAddress>) -> NewHome {
     NewHome {
         name: name.to_owned(),
+        device: "laptop".to_owned(),
         relay: relay.cloned(),
     }
 }
