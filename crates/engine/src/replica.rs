@@ -393,6 +393,12 @@ impl<S: Store> Replica<S> {
         &self.progress.frontier
     }
 
+    /// Chain of our own party, as far as it is known here.
+    #[must_use]
+    pub fn own_chain(&self) -> Option<&PartyChain> {
+        self.space.chains.get(self.space.place)
+    }
+
     /// Party of a device that was ever in the space.
     #[must_use]
     pub fn party_of_device(&self, device: &DeviceId) -> Option<PartyId> {

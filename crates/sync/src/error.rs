@@ -8,6 +8,7 @@ use ajar_crypto::vault::{KeyfileError, UnlockError};
 use ajar_engine::pairing::FoundError;
 use ajar_engine::store::StoreError;
 use ajar_engine::{EngineError, Misuse};
+use ajar_protocol::relay_msg::Refusal;
 use thiserror::Error;
 
 /// Why there is no connection to the relay.
@@ -85,6 +86,9 @@ pub enum Error {
     /// There is no shared space yet.
     #[error("you are not paired with anyone yet")]
     NotPaired,
+    /// The person is paired, but the shared space is not on this device.
+    #[error("what is between you and your partner is not on this device")]
+    NotOnThisDevice,
     /// There is a shared space with a partner who has written into it.
     #[error("you are already paired")]
     AlreadyPaired,
@@ -120,6 +124,9 @@ pub enum Error {
     /// Kept here, but not everything has reached the relay.
     #[error("kept here, not yet delivered: {0}")]
     Undelivered(ConnectError),
+    /// The relay did not take a change of the person's devices; nothing changed.
+    #[error("the relay did not take the change of your devices; nothing was changed")]
+    MemberRefused(Refusal),
     /// Pairing did not succeed; its code is used up.
     #[error("{0}")]
     Pairing(String),
@@ -174,6 +181,7 @@ impl Error {
             Self::BadName => "bad-name",
             Self::PrivateLocked => "private-locked",
             Self::NotPaired => "not-paired",
+            Self::NotOnThisDevice => "not-on-this-device",
             Self::AlreadyPaired => "already-paired",
             Self::Unreadable { .. } => "unreadable",
             Self::Damaged(_) => "damaged",
@@ -186,6 +194,7 @@ impl Error {
             Self::Entropy(_) => "no-randomness",
             Self::Closed => "closed",
             Self::Connect(error) | Self::Undelivered(error) => error.code(),
+            Self::MemberRefused(_) => "change-refused",
             Self::Pairing(_) => "pairing-failed",
             Self::TooManyCodes => "too-many-codes",
             Self::Bug(_) => "bug",
@@ -209,6 +218,12 @@ impl Error {
             Self::NoPassphrase => "Set AJAR_PASSPHRASE, or use --passphrase-file FILE.",
             Self::PrivateLocked => "Give its own passphrase with AJAR_PRIVATE_PASSPHRASE.",
             Self::NotPaired => "One of you runs `ajar pair`, the other `ajar join CODE`.",
+            Self::NotOnThisDevice => {
+                "Add it from a device that has it: `ajar device add --spaces us` there, a new journal folder here."
+            }
+            Self::MemberRefused(_) => {
+                "Run `ajar sync`, look at `ajar device list`, then try again."
+            }
             Self::AlreadyPaired => "A space is for exactly two people, for ever.",
             Self::Unreadable { .. } => {
                 "Check that the files belong to you and that the disk is there, then try again."

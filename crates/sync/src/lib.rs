@@ -27,9 +27,12 @@ mod error;
 mod event;
 mod home;
 mod invitation;
+mod linking;
+mod membership;
 mod pairing;
 mod space;
 mod store;
+mod talk;
 mod transport;
 
 pub use ajar_crypto::vault::{KdfParams, Passphrase};
@@ -39,16 +42,20 @@ pub use ajar_engine::replica::DeviceStatus;
 pub use ajar_engine::{DocInfo, Misuse, Notice, NoticeKind, Ownership, SpaceStatus};
 pub use ajar_protocol::address::{AddressError, RelayAddress};
 pub use ajar_protocol::genesis::SpaceKind;
+pub use ajar_protocol::link::RevokeReason;
+pub use ajar_protocol::relay_msg::Refusal;
 pub use ajar_protocol::{DeviceId, DocId, PartyId, SpaceId};
 pub use automerge;
 
 pub use document::{ChangeError, Document};
 pub use error::{ConnectError, Error};
 pub use event::{Connection, Events, SpaceEvent, SpaceReport, Synced};
-pub use home::{Builder, CheckReport, Home, NewHome};
+pub use home::{Builder, CheckReport, Home, NewDevice, NewHome, OwnDevice};
 pub use invitation::{Invitation, InvitationError};
-pub use pairing::{Found, PairingCode};
+pub use linking::{Candidate, LinkWords};
+pub use pairing::Found;
 pub use space::{BatchEdit, Space};
+pub use talk::PairingCode;
 
 /// The text form of a document id: 32 hexadecimal digits.
 #[must_use]

@@ -12,6 +12,7 @@
 
 mod builder;
 mod check;
+mod devices;
 mod keyfile;
 mod lock;
 mod mode;
@@ -30,6 +31,7 @@ use ajar_protocol::genesis::SpaceKind;
 
 pub use builder::{Builder, NewHome};
 pub use check::CheckReport;
+pub use devices::{NewDevice, OwnDevice};
 pub(crate) use keyfile::KeyFile;
 #[cfg(test)]
 pub(crate) use keyfile::Keys;
@@ -38,9 +40,10 @@ use crate::clock;
 use crate::core::Worker;
 use crate::error::{ConnectError, Error};
 use crate::invitation::Invitation;
-use crate::pairing::{self, Found, Paired, PairingCode};
+use crate::pairing::{self, Found, Paired};
 use crate::space::Space;
 use crate::store::SealedStore;
+use crate::talk::PairingCode;
 
 const VAULT: &str = "vault.hdr";
 /// For opening files of the home: a link in their place is not followed.
@@ -207,10 +210,15 @@ impl Home {
             return Err(Error::Closed);
         }
         let found = spaces.iter().find(|space| space.kind() == kind).cloned();
-        found.ok_or(match kind {
-            SpaceKind::Private => Error::PrivateLocked,
-            SpaceKind::Shared => Error::NotPaired,
-        })
+        drop(spaces);
+        match (found, kind) {
+            (Some(space), _) => Ok(space),
+            (None, SpaceKind::Private) => Err(Error::PrivateLocked),
+            (None, SpaceKind::Shared) if self.home_record().shared.is_some() => {
+                Err(Error::NotOnThisDevice)
+            }
+            (None, SpaceKind::Shared) => Err(Error::NotPaired),
+        }
     }
 
     /// The spaces that are open.
@@ -294,15 +302,22 @@ impl Home {
         Ok(())
     }
 
-    /// Checks whether pairing is possible and draws this side's half.
-    fn begin_pairing(&self) -> Result<(OwnHalf, u8), Error> {
-        self.check_unpaired()?;
+    /// Fails when so many codes went wrong lately that somebody may be guessing.
+    fn check_failures(&self) -> Result<(), Error> {
         let now = clock::now();
         let failures = self.inner.shared.read(|keys| keys.failures.clone());
         let within = |span: i64| failures.iter().filter(move |at| is_lately(now, **at, span));
         if within(HOUR_MS).count() >= FAILURES && within(PAUSE_MS).next().is_some() {
             return Err(Error::TooManyCodes);
         }
+        Ok(())
+    }
+
+    /// Checks whether pairing is possible and draws this side's half.
+    fn begin_pairing(&self) -> Result<(OwnHalf, u8), Error> {
+        self.check_unpaired()?;
+        self.check_failures()?;
+        let now = clock::now();
         // Another device of this person may have used a slot meanwhile.
         let used = self.home_record().slots;
         let slot: SlotPublic = self
@@ -320,7 +335,7 @@ impl Home {
     }
 
     /// Remembers a failed code, to notice guessing.
-    fn count_failure(&self, paired: Result<Paired, Error>) -> Result<Paired, Error> {
+    fn count_failure<T>(&self, paired: Result<T, Error>) -> Result<T, Error> {
         if matches!(paired, Err(Error::Pairing(_))) {
             let now = clock::now();
             self.inner.shared.update(|keys| {
