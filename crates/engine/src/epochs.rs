@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ajar_crypto::EpochKey;
 use ajar_crypto::epoch::{OpenEpochError, open_epoch};
-use ajar_protocol::epoch::{EpochReason, EpochRecord};
+use ajar_protocol::epoch::{EpochReason, EpochRecord, Recipient};
 use ajar_protocol::{DeviceId, EpochId, VerifiedEnvelope};
 
 use crate::space::Space;
@@ -46,6 +46,11 @@ pub(crate) enum Verdict {
     Invalid,
 }
 
+fn sealed_to_all(epoch: &Epoch, wanted: &[Recipient]) -> bool {
+    let mut wanted = wanted.iter();
+    wanted.all(|recipient| epoch.recipients.contains(&recipient.id))
+}
+
 impl Epochs {
     pub(crate) fn get(&self, id: &EpochId) -> Option<&Epoch> {
         self.all.get(id)
@@ -73,17 +78,31 @@ impl Epochs {
     /// Takes a key that the history of an epoch or the key file names, if it is the
     /// committed one.
     pub(crate) fn offer_key(&mut self, space: &Space, id: EpochId, key: EpochKey) {
-        match self.all.get_mut(&id) {
-            Some(epoch) => {
-                if epoch.key.is_none() && key.commits_to(&space.id, epoch.number, &epoch.commitment)
-                {
-                    epoch.key = Some(key);
-                }
-            }
-            None => {
-                self.spare.entry(id).or_insert(key);
-            }
+        if self.all.contains_key(&id) {
+            self.complete(space, &id, key);
+        } else {
+            self.spare.entry(id).or_insert(key);
         }
+    }
+
+    /// Gives a known epoch its key, if it has none and this is the committed one. Returns
+    /// whether it did.
+    pub(crate) fn complete(&mut self, space: &Space, id: &EpochId, key: EpochKey) -> bool {
+        match self.all.get_mut(id) {
+            Some(epoch)
+                if epoch.key.is_none()
+                    && key.commits_to(&space.id, epoch.number, &epoch.commitment) =>
+            {
+                epoch.key = Some(key);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether there is an epoch that cannot be opened here.
+    pub(crate) fn lacks_keys(&self) -> bool {
+        self.all.values().any(|epoch| epoch.key.is_none())
     }
 
     /// Every key held, for the key file and for the history of a new epoch.
@@ -150,11 +169,38 @@ impl Epochs {
             .map(|(_, id, key)| (id, key))
     }
 
+    /// Whether an epoch that no other one follows is closed to someone who should read now: what
+    /// was written under it reaches them through the history of the next epoch only. Two people
+    /// who add a device at the same time make such epochs. Those that are closed to this device
+    /// too are for others to follow up: its own history would lack their keys.
+    pub(crate) fn leaves_out(&self, space: &Space) -> bool {
+        let wanted = space.recipients(&space.seqs()).unwrap_or_default();
+        let tips = self.tips(space);
+        let mut open = tips.iter().filter_map(|id| self.opened(id));
+        open.any(|epoch| !sealed_to_all(epoch, &wanted))
+    }
+
+    /// An epoch whose key is here.
+    fn opened(&self, id: &EpochId) -> Option<&Epoch> {
+        self.all.get(id).filter(|epoch| epoch.key.is_some())
+    }
+
     /// Parents, number and reason of the next epoch.
     pub(crate) fn next(&self, space: &Space) -> (Vec<EpochId>, u64, EpochReason) {
         let mut tips = self.tips(space);
-        // More than four can only come from a member that makes epochs for fun.
-        tips.sort_by_key(|id| std::cmp::Reverse(self.all.get(id).map_or(0, |epoch| epoch.number)));
+        // A parent promises that its key is in the history.
+        tips.retain(|id| self.opened(id).is_some());
+        // More than four can only come from a member that makes epochs for fun. Those that
+        // leave someone out need a successor most.
+        let wanted = space.recipients(&space.seqs()).unwrap_or_default();
+        tips.sort_by_key(|id| {
+            let tip = self.all.get(id);
+            let whole = tip.is_some_and(|epoch| sealed_to_all(epoch, &wanted));
+            (
+                whole,
+                std::cmp::Reverse(tip.map_or(0, |epoch| epoch.number)),
+            )
+        });
         tips.truncate(ajar_protocol::limits::EPOCH_PARENTS);
         tips.sort_unstable();
         let number = tips

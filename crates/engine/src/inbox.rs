@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use ajar_crypto::epoch::open_epoch;
 use ajar_crypto::seal::open_envelope;
 use ajar_protocol::chain::{AppendOutcome, ChainError};
 use ajar_protocol::changes::Changes;
@@ -50,6 +51,8 @@ enum Taken {
     Dropped,
     /// It stands on something that has not arrived.
     Early,
+    /// As [`Self::Early`], and it has given keys that others may wait for.
+    Ahead,
 }
 
 impl<S: Store> Replica<S> {
@@ -59,7 +62,8 @@ impl<S: Store> Replica<S> {
             self.count_damaged(now);
             return Ok(());
         };
-        if matches!(self.consider(now, envelope)?, Taken::Accepted) {
+        let taken = self.consider(now, envelope)?;
+        if matches!(taken, Taken::Accepted | Taken::Ahead) {
             self.settle(now)?;
             // A long list waits for the next time that the relay has given everything.
             if self.caught_up() && self.meta.deferred.len() <= DEFERRED_TRIED {
@@ -80,7 +84,7 @@ impl<S: Store> Replica<S> {
                     match self.consider(now, envelope)? {
                         Taken::Accepted => progress = true,
                         Taken::Dropped => {}
-                        Taken::Early => break,
+                        Taken::Early | Taken::Ahead => break,
                     }
                 }
             }
@@ -173,8 +177,9 @@ impl<S: Store> Replica<S> {
         }
         if header.counter > counter + 1 {
             self.hear_of(now, header.device, header.counter - 1);
+            let learned = self.pending_keys_of(&verified);
             self.park(unverified);
-            return Ok(Taken::Early);
+            return Ok(if learned { Taken::Ahead } else { Taken::Early });
         }
         if header.prev != known.map_or(EnvelopeId::ZERO, |position| position.id) {
             self.fork(now, &verified)?;
@@ -218,6 +223,25 @@ impl<S: Store> Replica<S> {
                 self.leave_out(now, &verified)
             }
         }
+    }
+
+    /// Takes keys that were missing from the history of an epoch that is not next in its
+    /// author's chain yet: what stands before it there may be waiting for just these keys.
+    fn pending_keys_of(&mut self, envelope: &VerifiedEnvelope) -> bool {
+        if envelope.header().kind != EnvelopeType::Epoch || !self.epochs.lacks_keys() {
+            return false;
+        }
+        let kem = self.space.secrets.kem_secret();
+        let Ok(opened) = open_epoch(envelope, &self.space.device.0, kem) else {
+            return false;
+        };
+        let mut learned = false;
+        for (id, key) in opened.history {
+            // Only the key that the epoch itself has committed to.
+            learned |= self.epochs.complete(&self.space, &id, key);
+        }
+        self.pending.keys |= learned;
+        learned
     }
 
     fn take_epoch(

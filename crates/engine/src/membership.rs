@@ -306,7 +306,7 @@ impl<S: Store> Replica<S> {
     /// # Errors
     /// [`EngineError`].
     pub fn rotate(&mut self, entropy: &mut dyn Entropy) -> Result<Outputs, EngineError> {
-        if self.may_write().is_err() || self.epochs.current(&self.space).is_some() {
+        if self.may_write().is_err() || self.has_epoch() {
             return Ok(Outputs::default());
         }
         let rotated = self.ensure_epoch(entropy);

@@ -297,10 +297,15 @@ impl<S: Store> Replica<S> {
         Ok(())
     }
 
+    /// Whether there is an epoch to write under, and none that leaves someone out.
+    pub(crate) fn has_epoch(&self) -> bool {
+        self.epochs.current(&self.space).is_some() && !self.epochs.leaves_out(&self.space)
+    }
+
     /// Creates an epoch when there is none to write under. Needs public keys only, so it
     /// works offline.
     pub(crate) fn ensure_epoch(&mut self, entropy: &mut dyn Entropy) -> Result<(), EngineError> {
-        if self.epochs.current(&self.space).is_some() {
+        if self.has_epoch() {
             return Ok(());
         }
         let (parents, number, reason) = self.epochs.next(&self.space);

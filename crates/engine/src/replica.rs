@@ -399,6 +399,29 @@ impl<S: Store> Replica<S> {
         self.space.chains.get(self.space.place)
     }
 
+    /// Whether a new epoch is owed because of a change of our own devices: one that was added
+    /// cannot read, or one that was removed still could. Whoever made the change may have died
+    /// before making the epoch, or somebody else made one at the same time that knew less.
+    /// Changes of the partner's devices are the partner's to follow up, or the next writer's:
+    /// an envelope that nobody caused would tell that a device is awake.
+    #[must_use]
+    pub fn owes_epoch(&self) -> bool {
+        let Some(chain) = self.own_chain().filter(|_| self.may_write().is_ok()) else {
+            return false;
+        };
+        let differs = |epoch: &crate::epochs::Epoch| {
+            chain
+                .devices()
+                .any(|(id, device)| epoch.recipients.contains(&id.0) != device.revoked.is_none())
+        };
+        let tips = self.epochs.tips(&self.space);
+        let mut tips = tips
+            .iter()
+            .filter_map(|id| self.epochs.get(id))
+            .filter(|epoch| epoch.key.is_some());
+        !self.has_epoch() && tips.any(differs)
+    }
+
     /// Party of a device that was ever in the space.
     #[must_use]
     pub fn party_of_device(&self, device: &DeviceId) -> Option<PartyId> {

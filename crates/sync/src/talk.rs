@@ -25,6 +25,7 @@ pub(crate) const MESSAGE: Duration = Duration::from_secs(30);
 /// Time for the other side to hang up.
 pub(crate) const HANG_UP: Duration = Duration::from_secs(5);
 
+const GONE: &str = "the other device has gone, or the code has expired";
 const GUESSED: &str = "the words did not match, so the code is used up";
 
 /// A code to be told to the partner, or typed into another device.
@@ -78,7 +79,11 @@ impl Mailbox {
     }
 
     async fn send(&mut self, message: Vec<u8>) -> Result<(), Error> {
-        Ok(self.writer.send(&[ClientMsg::MailboxSend(message)]).await?)
+        let sent = self.writer.send(&[ClientMsg::MailboxSend(message)]).await;
+        sent.map_err(|error| match error {
+            ConnectError::Lost => failed(GONE),
+            error => error.into(),
+        })
     }
 
     async fn next(&mut self, wait: Duration) -> Result<RelayMsg, Error> {
@@ -87,7 +92,7 @@ impl Mailbox {
             let mut messages = match received {
                 Ok(Ok(messages)) => messages,
                 Ok(Err(ConnectError::Lost)) => {
-                    return Err(failed("the other device has gone, or the code has expired"));
+                    return Err(failed(GONE));
                 }
                 Ok(Err(error)) => return Err(error.into()),
                 Err(_) => return Err(failed("nobody answered in time")),
