@@ -8,6 +8,7 @@ mod commands;
 mod compose;
 mod context;
 mod dates;
+mod devices;
 mod dirs;
 mod harden;
 mod ids;

@@ -11,6 +11,7 @@ use ajar_sync::{Builder, Error, NewHome, RecoveryPhrase, RelayAddress};
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use super::link;
 use crate::cli::Init;
 use crate::context::Context;
 use crate::output::Output;
@@ -31,7 +32,11 @@ pub(crate) fn run(context: &Context, args: &Init) -> Result<(), Failure> {
     if dir.join("vault.hdr").exists() {
         return Err(Error::AlreadyThere(dir).into());
     }
-    check_name(&args.name)?;
+    if let Some(code) = &args.link {
+        return link::run(context, args, &dir, code);
+    }
+    let name = args.name.clone().unwrap_or_default();
+    check_name(&name)?;
     let relay = args.relay.as_deref().map(address).transpose()?;
     if args.words_file.is_none() && !out.json && !terminal::can_ask() {
         return Err(Failure::fixable(
@@ -58,7 +63,7 @@ pub(crate) fn run(context: &Context, args: &Init) -> Result<(), Failure> {
         .map(WordsFile::create)
         .transpose()?;
     let (home, phrase) = builder.create(NewHome {
-        name: args.name.clone(),
+        name,
         device: args.device.clone().unwrap_or_else(dirs::host_name),
         relay,
     })?;
@@ -105,7 +110,7 @@ fn words_unseen() -> Failure {
     .hint(BEGIN_AGAIN)
 }
 
-fn address(text: &str) -> Result<RelayAddress, Failure> {
+pub(super) fn address(text: &str) -> Result<RelayAddress, Failure> {
     text.parse()
         .map_err(|error| Failure::fixable("bad-address", error))
 }

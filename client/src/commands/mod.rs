@@ -1,11 +1,13 @@
 //! One module per command.
 
 mod demo;
+mod device;
 mod doctor;
 mod edit;
 mod history;
 mod init;
 mod join;
+mod link;
 mod list;
 mod open;
 mod pair;
@@ -36,6 +38,7 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<(), Failure> {
         Command::Init(args) => init::run(context, args),
         Command::Pair(args) => pair::run(context, args),
         Command::Join(args) => join::run(context, args),
+        Command::Device(args) => device::run(context, args),
         Command::Write(args) => write::run(context, args),
         Command::Open(args) => open::run(context, args),
         Command::List(args) => list::run(context, args),

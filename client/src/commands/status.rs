@@ -1,13 +1,13 @@
 //! `ajar status`: what is kept, what is delivered, and what a person should know. No network.
 
-use ajar_sync::{Home, Space, SpaceKind, SpaceStatus};
+use ajar_sync::{Home, OwnDevice, Space, SpaceKind, SpaceStatus};
 use serde_json::{Value, json};
 
 use super::last_heard;
 use crate::context::{Context, Need};
 use crate::names::{Author, Names, space_name, space_word};
 use crate::report::Failure;
-use crate::{dates, notices};
+use crate::{dates, devices, notices};
 
 pub(crate) fn run(context: &Context) -> Result<(), Failure> {
     let out = context.out;
@@ -30,15 +30,33 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
         spaces.push(json!({"kind": space_word(SpaceKind::Private), "locked": true}));
         lines.push("Only me: locked".to_owned());
     }
+    let devices = home.devices()?;
+    let added = devices::lately_added(&devices, dates::now_ms());
+    lines.extend(added.iter().map(|device| news(device)));
+    let added: Vec<Value> = added.into_iter().map(devices::to_json).collect();
     lines.push(match &relay {
         Some(relay) => format!("Relay: {relay}"),
         None => "Relay: none. What you write is kept on this device only.".to_owned(),
     });
     lines.extend(not_paired(&home));
     home.close()?;
-    out.data(&json!({"spaces": spaces, "notices": told}), || {
-        lines.join("\n")
-    })
+    out.data(
+        &json!({"spaces": spaces, "notices": told, "added_lately": added}),
+        || lines.join("\n"),
+    )
+}
+
+/// A device that came within the last week, and how to be rid of it.
+fn news(device: &OwnDevice) -> String {
+    let when = devices::since(device).map_or_else(String::new, dates::local);
+    if device.this {
+        return format!("This device was added to your others on {when}.");
+    }
+    format!(
+        "{} was added to your devices on {when}. Was it not you? Remove: ajar device remove {} --stolen",
+        devices::called(device),
+        devices::short(device)
+    )
 }
 
 fn to_json(space: &Space, status: &SpaceStatus, heard: Option<i64>, relay: Option<&str>) -> Value {

@@ -1,0 +1,110 @@
+//! `ajar device remove`: it reads nothing new.
+
+use ajar_sync::{Misuse, OwnDevice, RevokeReason};
+use serde_json::json;
+
+use crate::cli::RemoveDevice;
+use crate::context::{Context, Need};
+use crate::devices;
+use crate::names::space_word;
+use crate::report::Failure;
+use crate::terminal;
+
+pub(super) fn run(context: &Context, args: &RemoveDevice) -> Result<(), Failure> {
+    let out = context.out;
+    if !args.yes && !terminal::can_ask() {
+        return Err(Failure::fixable(
+            "no-terminal",
+            "Removing a device cannot be taken back, and there is no terminal to ask on.",
+        )
+        .hint("Use --yes."));
+    }
+    // Which device of Only me is which of Us stands in Only me.
+    let home = context.open_home(Need::Private)?;
+    let device = devices::find(home.devices()?, &args.device, |device| device.active)?;
+    if device.this {
+        return Err(Failure::fixable(
+            "this-device",
+            "This is the device you are on; it cannot remove itself.",
+        )
+        .hint("Remove it from another one of yours, or take everything off it: `ajar erase`."));
+    }
+    if !device.active {
+        return Err(Failure::from(ajar_sync::Error::from(Misuse::NoSuchDevice))
+            .hint("It is removed already; `ajar device list` shows it."));
+    }
+    let name = devices::called(&device);
+    let reason = reason(args);
+    if !args.yes {
+        out.insist(what_happens(&name, reason));
+        if !terminal::agrees(&format!("Remove {name}?"))? {
+            return Err(Failure::fixable("not-confirmed", "Nothing was removed."));
+        }
+    }
+    context.block_on(home.remove_device(&device, reason, args.timeout))?;
+    home.close()?;
+    out.data(&to_json(&device), || format!("{name} is removed."))?;
+    out.talk(afterwards(reason));
+    Ok(())
+}
+
+fn to_json(device: &OwnDevice) -> serde_json::Value {
+    let spaces: Vec<&str> = devices::spaces(device)
+        .into_iter()
+        .map(space_word)
+        .collect();
+    json!({"removed": device.id().map(|id| id.to_hex()), "name": device.name, "spaces": spaces})
+}
+
+/// Lost, unless something else is said.
+fn reason(args: &RemoveDevice) -> RevokeReason {
+    match (args.stolen, args.retired) {
+        (true, _) => RevokeReason::Stolen,
+        (_, true) => RevokeReason::Retired,
+        _ => RevokeReason::Lost,
+    }
+}
+
+fn what_happens(name: &str, reason: RevokeReason) -> String {
+    let mut text = format!(
+        "{name} will read nothing new: new keys are made without it, and what it writes from now on\n\
+         counts nowhere. What is on it stays on it, behind its passphrase. Your partner is told that\n\
+         you removed a device. It cannot be taken back; it would have to be added anew."
+    );
+    if reason == RevokeReason::Stolen {
+        text.push_str(
+            "\nThe relay's copies are closed to it too. If its passphrase could be guessed, count what was\n\
+             on it as read.",
+        );
+    }
+    text
+}
+
+fn afterwards(reason: RevokeReason) -> &'static str {
+    match reason {
+        RevokeReason::Stolen => {
+            "If your twelve words were with it: `ajar words replace`. They outrank every device, whatever\n\
+             somebody does on that one meanwhile: `ajar recover` with them undoes it."
+        }
+        RevokeReason::Lost => {
+            "Entries it could not deliver before count nowhere. Should they arrive within seven days:\n\
+             `ajar device keep`."
+        }
+        RevokeReason::Retired => "Next, on that device: `ajar erase`.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thief_is_told_of_where_there_is_one() {
+        let stolen = what_happens("phone", RevokeReason::Stolen);
+        assert!(stolen.contains("count what was\non it as read"));
+        assert!(afterwards(RevokeReason::Stolen).contains("ajar words replace"));
+        let lost = what_happens("phone", RevokeReason::Lost);
+        assert!(!lost.contains("guessed"));
+        assert!(lost.contains("reads nothing new") || lost.contains("read nothing new"));
+    }
+}
