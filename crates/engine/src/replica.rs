@@ -7,7 +7,7 @@ use ajar_protocol::auth::{Login, login_hash};
 use ajar_protocol::client_msg::{ClientMsg, Credential};
 use ajar_protocol::frontier::Position;
 use ajar_protocol::genesis::SpaceKind;
-use ajar_protocol::link::Link;
+use ajar_protocol::link::{Link, RootPublic};
 use ajar_protocol::{
     DeviceId, DocId, Envelope, Frontier, PartyChain, PartyId, SpaceGenesis, SpaceId,
 };
@@ -385,6 +385,35 @@ impl<S: Store> Replica<S> {
     #[must_use]
     pub fn device(&self) -> DeviceId {
         self.space.device
+    }
+
+    /// Whether this device was removed from its party: it may read, and nothing else.
+    #[must_use]
+    pub fn is_removed(&self) -> bool {
+        !self.is_active(&self.space.device)
+    }
+
+    /// Root keys of our own party in force: the public half of its twelve words.
+    ///
+    /// # Panics
+    /// Never: a replica is of a space in which its party has a chain.
+    #[must_use]
+    pub fn root(&self) -> RootPublic {
+        *self.own_chain().root()
+    }
+
+    /// Key slot of the twelve words that our own party stands on, 0 to 8.
+    ///
+    /// # Panics
+    /// Never: a replica is of a space in which its party has a chain.
+    #[must_use]
+    pub fn slot(&self) -> u8 {
+        self.own_chain().slot()
+    }
+
+    pub(crate) fn own_chain(&self) -> &PartyChain {
+        let chain = self.space.chains.get(self.space.place);
+        chain.expect("a replica is of a space in which its party has a chain")
     }
 
     /// How far every device's chain is applied here.
