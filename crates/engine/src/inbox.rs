@@ -166,7 +166,7 @@ impl<S: Store> Replica<S> {
             return Ok(Taken::Dropped);
         }
         if self.space.is_cut_off(&header.device, header.counter) {
-            return Ok(match self.keep_epoch_beyond(&verified)? {
+            return Ok(match self.keep_epoch_beyond(now, &verified)? {
                 true => Taken::Accepted,
                 false => Taken::Dropped,
             });
@@ -229,8 +229,9 @@ impl<S: Store> Replica<S> {
         let header = *envelope.header();
         match self.epochs.judge(&self.space, &envelope) {
             Verdict::Valid(epoch, history) => {
+                let id = envelope.id().into();
                 self.epochs
-                    .insert(&self.space, envelope.id().into(), *epoch, history);
+                    .insert(&self.space, id, *epoch, history, now.wall_ms);
                 // It may be here from before a cut-off was raised.
                 let place = (header.device, header.counter);
                 if !self.meta.epochs.contains(&place) {

@@ -23,6 +23,7 @@ pub mod pairing;
 mod proposals;
 mod rebuild;
 pub mod replica;
+mod schedule;
 mod space;
 mod state;
 mod status;

@@ -12,6 +12,7 @@ use ajar_protocol::{
 };
 use zeroize::Zeroizing;
 
+use crate::clock::Now;
 use crate::error::EngineError;
 use crate::output::Outputs;
 use crate::pairing::FoundError;
@@ -211,16 +212,18 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    /// Makes a new epoch if there is none that exactly those who should read now can open,
-    /// and sends it.
+    /// Makes a new epoch if there is none that exactly those who should read now can open, or
+    /// if that one has served for 90 days or 2^20 envelopes, and sends it. Writing does the
+    /// same; time alone never does, since an envelope that nobody asked for would tell when a
+    /// device is awake.
     ///
     /// # Errors
     /// [`EngineError`].
-    pub fn rotate(&mut self, entropy: &mut dyn Entropy) -> Result<Outputs, EngineError> {
-        if self.may_write().is_err() || self.epochs.current(&self.space).is_some() {
+    pub fn rotate(&mut self, now: Now, entropy: &mut dyn Entropy) -> Result<Outputs, EngineError> {
+        if self.may_write().is_err() {
             return Ok(Outputs::default());
         }
-        let rotated = self.ensure_epoch(entropy);
+        let rotated = self.ensure_epoch(now, entropy);
         if rotated.is_err() {
             self.reread()?;
         }

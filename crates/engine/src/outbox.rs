@@ -223,7 +223,7 @@ impl<S: Store> Replica<S> {
         entropy: &mut dyn Entropy,
         mut docs: Vec<DocChanges>,
     ) -> Result<(), EngineError> {
-        self.ensure_epoch(entropy)?;
+        self.ensure_epoch(now, entropy)?;
         docs.sort_by_key(|item| item.doc);
         let acks: Vec<_> = self
             .progress
@@ -293,10 +293,14 @@ impl<S: Store> Replica<S> {
         Ok(())
     }
 
-    /// Creates an epoch when there is none to write under. Needs public keys only, so it
-    /// works offline.
-    pub(crate) fn ensure_epoch(&mut self, entropy: &mut dyn Entropy) -> Result<(), EngineError> {
-        if self.epochs.current(&self.space).is_some() {
+    /// Creates an epoch when there is none to write under, or it has served long enough.
+    /// Needs public keys only, so it works offline.
+    pub(crate) fn ensure_epoch(
+        &mut self,
+        now: Now,
+        entropy: &mut dyn Entropy,
+    ) -> Result<(), EngineError> {
+        if !self.needs_epoch(now)? {
             return Ok(());
         }
         let (parents, number, reason) = self.epochs.next(&self.space);
@@ -333,10 +337,12 @@ impl<S: Store> Replica<S> {
             key: Some(key),
             device: self.space.device,
             counter: envelope.header().counter,
+            seen_ms: 0,
         };
         self.meta.epochs.push((epoch.device, epoch.counter));
+        let id = EpochId::from(envelope.id());
         self.epochs
-            .insert(&self.space, EpochId::from(envelope.id()), epoch, Vec::new());
+            .insert(&self.space, id, epoch, Vec::new(), now.wall_ms);
         self.pending.meta = true;
         self.pending.keys = true;
         self.enqueue(&envelope);
@@ -345,8 +351,12 @@ impl<S: Store> Replica<S> {
 
     /// Makes sure that there is an epoch to write under and returns the newest EPOCH
     /// envelope of this device.
-    pub(crate) fn make_epoch(&mut self, entropy: &mut dyn Entropy) -> Result<Vec<u8>, EngineError> {
-        self.ensure_epoch(entropy)?;
+    pub(crate) fn make_epoch(
+        &mut self,
+        now: Now,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Vec<u8>, EngineError> {
+        self.ensure_epoch(now, entropy)?;
         self.commit()?;
         let (device, counter) = self
             .meta

@@ -289,9 +289,10 @@ impl Agreed {
 /// [`EngineError`].
 pub fn first_epoch<S: Store>(
     replica: &mut Replica<S>,
+    now: Now,
     entropy: &mut dyn Entropy,
 ) -> Result<Vec<u8>, EngineError> {
-    let envelope = replica.make_epoch(entropy)?;
+    let envelope = replica.make_epoch(now, entropy)?;
     let mut out = Writer::default();
     out.u8(4).bytes32(&envelope);
     Ok(out.finish())

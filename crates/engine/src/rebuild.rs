@@ -373,6 +373,7 @@ impl<S: Store> Replica<S> {
     /// of the removal writes under it, since that device is among its recipients.
     pub(crate) fn keep_epoch_beyond(
         &mut self,
+        now: Now,
         envelope: &VerifiedEnvelope,
     ) -> Result<bool, EngineError> {
         let header = *envelope.header();
@@ -392,8 +393,9 @@ impl<S: Store> Replica<S> {
         let Verdict::Valid(epoch, history) = self.epochs.judge(&self.space, envelope) else {
             return Ok(false);
         };
+        let id = envelope.id().into();
         self.epochs
-            .insert(&self.space, envelope.id().into(), *epoch, history);
+            .insert(&self.space, id, *epoch, history, now.wall_ms);
         self.meta.epochs.push((device, counter));
         let key = Key::Envelope(device, counter);
         self.pending.batch.put(key, envelope.as_bytes().to_vec());

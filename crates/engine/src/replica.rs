@@ -201,8 +201,8 @@ impl<S: Store> Replica<S> {
             let Verdict::Valid(epoch, history) = self.epochs.judge(&self.space, &envelope) else {
                 return Err(damaged());
             };
-            self.epochs
-                .insert(&self.space, envelope.id().into(), *epoch, history);
+            let id = envelope.id().into();
+            self.epochs.insert(&self.space, id, *epoch, history, 0);
         }
         for (id, key) in keys {
             self.epochs.offer_key(&self.space, id, key);

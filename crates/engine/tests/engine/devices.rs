@@ -302,6 +302,12 @@ fn a_year_offline_and_five_key_changes_later_the_laptop_has_everything() {
     world.put(laptop, own, "x", "all along");
     world.connect(laptop);
     world.run();
+    assert_eq!(world.heads(ANA), world.heads(BEN));
+    // Its key was old too, and the one that it made had never heard of Ana's newest device:
+    // whoever writes next passes it on.
+    assert_ne!(world.heads(ANA), world.heads(last));
+    world.put(ANA, doc, "0", "welcome back");
+    world.run();
     let expected = world.heads(ANA);
     for who in [BEN, laptop, last] {
         assert_eq!(world.heads(who), expected, "{who}");

@@ -125,7 +125,7 @@ impl World {
     pub(crate) fn founded(seed: u64) -> Self {
         let mut world = Self::without_epoch(seed);
         let ana = &mut world.devices[ANA];
-        let first = pairing::first_epoch(&mut ana.home, &mut ana.rng).unwrap();
+        let first = pairing::first_epoch(&mut ana.home, world.now, &mut ana.rng).unwrap();
         pairing::take_first_epoch(&mut world.devices[BEN].home, world.now, &first).unwrap();
         world
     }
@@ -226,7 +226,7 @@ impl World {
 
     pub(crate) fn rotate(&mut self, who: usize) {
         let device = &mut self.devices[who];
-        let outputs = device.home.rotate(&mut device.rng).unwrap();
+        let outputs = device.home.rotate(self.now, &mut device.rng).unwrap();
         self.take(who, outputs);
     }
 
