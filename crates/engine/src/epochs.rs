@@ -44,6 +44,8 @@ pub(crate) struct Epochs {
     all: BTreeMap<EpochId, Epoch>,
     /// Keys from the history of an epoch whose own record has not arrived.
     spare: BTreeMap<EpochId, EpochKey>,
+    /// Stored epochs, ahead of their place, that stand on others that have not arrived.
+    pub(crate) waiting: Vec<(DeviceId, u64)>,
     /// The epoch last written under, and how many envelopes there were before it.
     pub(crate) before: Option<(EpochId, u64)>,
 }

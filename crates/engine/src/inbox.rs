@@ -166,6 +166,7 @@ impl<S: Store> Replica<S> {
             return Ok(Taken::Dropped);
         }
         if self.space.is_cut_off(&header.device, header.counter) {
+            self.remember_beyond(&verified);
             return Ok(match self.keep_epoch_beyond(now, &verified)? {
                 true => Taken::Accepted,
                 false => Taken::Dropped,
@@ -237,9 +238,11 @@ impl<S: Store> Replica<S> {
                 if !self.meta.epochs.contains(&place) {
                     self.meta.epochs.push(place);
                 }
+                self.epochs.waiting.retain(|waiting| *waiting != place);
                 self.pending.meta = true;
                 self.pending.keys = true;
                 self.advance(&envelope);
+                self.try_waiting_epochs(now)?;
                 Ok(Taken::Accepted)
             }
             Verdict::Early => {
@@ -536,6 +539,7 @@ impl<S: Store> Replica<S> {
                 match body {
                     LinkBody::DeviceRevoke(cutoff) => self.cut_off(now, &[cutoff])?,
                     LinkBody::Recover { revoked, .. } => self.cut_off(now, &revoked)?,
+                    LinkBody::RevokeAmend(cutoff) => self.raise_cut_off(now, &cutoff),
                     _ => {}
                 }
                 self.settle(now)?;

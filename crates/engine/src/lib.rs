@@ -13,6 +13,7 @@ pub mod clock;
 pub mod documents;
 pub mod epochs;
 pub mod error;
+mod handed_over;
 mod inbox;
 pub mod membership;
 mod missing;
@@ -28,6 +29,7 @@ mod space;
 mod state;
 mod status;
 pub mod store;
+mod told;
 mod uplink;
 
 pub use clock::Now;

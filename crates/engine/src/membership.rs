@@ -6,9 +6,10 @@ use ajar_crypto::{DeviceSecrets, Entropy, EpochKey, Secret};
 use ajar_protocol::codec::{Reader, Writer};
 use ajar_protocol::error::Malformed;
 use ajar_protocol::genesis::SpaceKind;
-use ajar_protocol::link::{DevicePublic, Link, proof_hash};
+use ajar_protocol::link::{DevicePublic, Link, RootPublic, proof_hash};
 use ajar_protocol::{
-    DeviceId, EpochId, Frontier, LinkHash, PartyChain, PartyId, SpaceGenesis, SpaceId, limits,
+    DeviceId, Envelope, EpochId, Frontier, LinkHash, PartyChain, PartyId, SpaceGenesis, SpaceId,
+    limits,
 };
 use zeroize::Zeroizing;
 
@@ -18,6 +19,9 @@ use crate::output::Outputs;
 use crate::pairing::FoundError;
 use crate::replica::{NewSpace, Replica};
 use crate::store::Store;
+
+/// Version of what a new device is given.
+const PACK: u8 = 2;
 
 /// The place in a chain that a new device is to take: what it must sign to prove its keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,7 +168,7 @@ impl NewHalf {
 fn unpack(pack: &[u8], secrets: DeviceSecrets) -> Result<NewSpace, FoundError> {
     const WHAT: &str = "space for a new device";
     let mut reader = Reader::new(pack, WHAT);
-    if reader.u8()? != 1 {
+    if reader.u8()? != PACK {
         return Err(Malformed::Version(WHAT).into());
     }
     let genesis = SpaceGenesis::parse(reader.bytes16(1024)?)?;
@@ -187,6 +191,10 @@ fn unpack(pack: &[u8], secrets: DeviceSecrets) -> Result<NewSpace, FoundError> {
     for _ in 0..reader.u8()? {
         permits.push((reader.array()?, reader.array()?));
     }
+    let mut epochs_beyond = Vec::new();
+    for _ in 0..reader.u16()? {
+        epochs_beyond.push(Envelope::parse(reader.bytes32(limits::ENVELOPE)?)?);
+    }
     reader.finish()?;
     Ok(NewSpace {
         genesis,
@@ -195,6 +203,7 @@ fn unpack(pack: &[u8], secrets: DeviceSecrets) -> Result<NewSpace, FoundError> {
         epoch_keys,
         promised,
         permits,
+        epochs_beyond,
     })
 }
 
@@ -236,14 +245,18 @@ impl<S: Store> Replica<S> {
     }
 
     /// Everything that a new device needs to be a replica of this space: genesis, chains, how
-    /// far we are, the epoch keys, and the permits of relays. It holds keys: it travels only
-    /// through a pairing channel.
-    #[must_use]
-    pub fn pack(&self) -> Zeroizing<Vec<u8>> {
+    /// far we are, the epoch keys, the permits of relays, and the epochs from beyond a cut-off
+    /// that something honest was written under, which a relay may not have. It holds keys: it
+    /// travels only through a pairing channel.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`], [`EngineError::Damaged`].
+    pub fn pack(&mut self) -> Result<Zeroizing<Vec<u8>>, EngineError> {
+        let epochs_beyond = self.epochs_beyond()?;
         let keys = self.epochs.newest_keys();
         let mut out = Writer::with_capacity(64 << 10);
         let count = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
-        out.u8(1).bytes16(&self.space.genesis.encode());
+        out.u8(PACK).bytes16(&self.space.genesis.encode());
         for chain in &self.space.chains {
             out.u16(count(chain.links().len()));
             for link in chain.links() {
@@ -260,7 +273,40 @@ impl<S: Store> Replica<S> {
         for (relay, permit) in permits {
             out.raw(relay).raw(permit);
         }
-        Zeroizing::new(out.finish())
+        out.u16(count(epochs_beyond.len()));
+        for envelope in &epochs_beyond {
+            out.bytes32(envelope.as_bytes());
+        }
+        Ok(Zeroizing::new(out.finish()))
+    }
+
+    /// Whether this device was removed from its party: it may read, and nothing else.
+    #[must_use]
+    pub fn is_removed(&self) -> bool {
+        !self.is_active(&self.space.device)
+    }
+
+    /// Root keys of our own party in force: the public half of its twelve words.
+    ///
+    /// # Panics
+    /// Never: a replica is of a space in which its party has a chain.
+    #[must_use]
+    pub fn root(&self) -> RootPublic {
+        *self.own_chain().root()
+    }
+
+    /// Key slot of the twelve words that our own party stands on, 0 to 8.
+    ///
+    /// # Panics
+    /// Never: a replica is of a space in which its party has a chain.
+    #[must_use]
+    pub fn slot(&self) -> u8 {
+        self.own_chain().slot()
+    }
+
+    pub(crate) fn own_chain(&self) -> &PartyChain {
+        let chain = self.space.chains.get(self.space.place);
+        chain.expect("a replica is of a space in which its party has a chain")
     }
 
     /// Whether a device of either party may read and write.

@@ -3,7 +3,6 @@
 
 use ajar_protocol::codec::{Reader, Writer};
 use ajar_protocol::error::Malformed;
-use ajar_protocol::link::{LeaveMode, LinkBody};
 use ajar_protocol::{DeviceId, PartyId};
 
 /// Notices that are kept; the oldest go first.
@@ -93,24 +92,6 @@ pub enum NoticeKind {
     },
     /// This device was removed by another one of its person.
     OwnDeviceRemoved,
-}
-
-impl NoticeKind {
-    /// What a link tells a person. The partner's words, and what the partner lets in of a lost
-    /// device, are nobody else's business; who closes without a word is taken at it.
-    pub(crate) fn of_link(body: &LinkBody, party: PartyId, seq: u64, ours: bool) -> Option<Self> {
-        match body {
-            LinkBody::DeviceAdd(_) => Some(Self::DeviceAdded { party, seq }),
-            LinkBody::DeviceRevoke(_) => Some(Self::DeviceRemoved { party, seq }),
-            LinkBody::Recover { .. } => Some(Self::Recovered { party, seq }),
-            LinkBody::RootReplace { .. } => ours.then_some(Self::WordsReplaced { party, seq }),
-            LinkBody::RevokeAmend(_) => ours.then_some(Self::CutoffRaised { party, seq }),
-            LinkBody::Leave(mode) => {
-                (ours || *mode == LeaveMode::Ended).then_some(Self::PartyLeft { party, seq })
-            }
-            LinkBody::Genesis { .. } | LinkBody::Policy { .. } => None,
-        }
-    }
 }
 
 /// A notice and when it arose.

@@ -182,6 +182,7 @@ fn new_space(genesis: SpaceGenesis, chains: Vec<PartyChain>, secrets: DeviceSecr
         epoch_keys: Vec::new(),
         promised: Frontier::default(),
         permits: Vec::new(),
+        epochs_beyond: Vec::new(),
     }
 }
 

@@ -11,7 +11,9 @@ use ajar_protocol::link::{
     Cutoff, LeaveMode, Link, LinkBody, LinkPlace, NewDevice, RevokeReason, RootPublic, cosign_hash,
 };
 use ajar_protocol::relay_msg::Refusal;
-use ajar_protocol::{DeviceId, EnvelopeId, LinkHash, PartyChain, PartyId};
+use ajar_protocol::{
+    DeviceId, EnvelopeId, LinkHash, PartyChain, PartyId, Position, VerifiedEnvelope,
+};
 
 use crate::clock::Now;
 use crate::error::{EngineError, Misuse};
@@ -24,6 +26,8 @@ use crate::store::Store;
 const LINKS_A_DAY: usize = 64;
 /// A day, in ms.
 const DAY_MS: i64 = 24 * 3600 * 1000;
+/// So long after a removal its cut-off may be raised, in ms: seven days.
+const AMEND_MS: i64 = 7 * DAY_MS;
 
 impl<S: Store> Replica<S> {
     /// Proposes to add a device. It is in the chain when [`crate::Event::Member`] says so.
@@ -109,6 +113,73 @@ impl<S: Store> Replica<S> {
         };
         let link = Link::sign(place, body, in_force.root_id(), &old.root);
         self.send_proposal(link)
+    }
+
+    /// How many envelopes of a removed device have come on this connection that its cut-off
+    /// takes nothing of, each following the one before.
+    #[must_use]
+    pub fn beyond(&self, device: &DeviceId) -> u64 {
+        let cutoff = self.space.cutoff_of(device);
+        self.beyond
+            .get(device)
+            .zip(cutoff)
+            .map_or(0, |(last, cutoff)| last.counter.saturating_sub(cutoff))
+    }
+
+    /// Proposes to let in what a removed device of ours sent before it could hear of its
+    /// removal: all that has come ([`Self::beyond`]). It can be done once, within seven days,
+    /// and is for a device that was lost: whoever holds a stolen one may have written this.
+    ///
+    /// # Errors
+    /// As [`Self::propose_device`]; [`Misuse::NoSuchDevice`] when it is no removed device of
+    /// ours, [`Misuse::NothingBeyond`], [`Misuse::TooLate`].
+    pub fn propose_amend(&mut self, now: Now, device: DeviceId) -> Result<Outputs, EngineError> {
+        let chain = self.own_chain();
+        let revoked = chain.device(&device).and_then(|device| device.revoked);
+        let revocation = revoked.ok_or(Misuse::NoSuchDevice)?;
+        let seq = usize::try_from(revocation.seq).unwrap_or(usize::MAX);
+        let removed = chain
+            .links()
+            .get(seq)
+            .map_or(0, |link| link.claimed_time_ms);
+        let since = now
+            .wall_ms
+            .saturating_sub(i64::try_from(removed).unwrap_or(i64::MAX));
+        if revocation.amended || since > AMEND_MS {
+            return Err(Misuse::TooLate.into());
+        }
+        let last = self.beyond.get(&device).copied();
+        let last = last.filter(|last| last.counter > revocation.cutoff.counter);
+        let last = last.ok_or(Misuse::NothingBeyond)?;
+        let cutoff = Cutoff {
+            device,
+            counter: last.counter,
+            id: last.id,
+            reason: revocation.cutoff.reason,
+        };
+        self.propose(now, LinkBody::RevokeAmend(cutoff))
+    }
+
+    /// Remembers an envelope beyond the cut-off of its author, if it follows what counts or
+    /// the one remembered before. Only the last is kept: it names all before it.
+    pub(crate) fn remember_beyond(&mut self, envelope: &VerifiedEnvelope) {
+        let header = envelope.header();
+        let revoked = self.space.device(&header.device);
+        let Some(cutoff) = revoked.and_then(|(_, device)| device.revoked) else {
+            return;
+        };
+        let end = Position {
+            counter: cutoff.cutoff.counter,
+            id: cutoff.cutoff.id,
+        };
+        let last = self.beyond.get(&header.device).copied().unwrap_or(end);
+        if header.counter == last.counter.saturating_add(1) && header.prev == last.id {
+            let next = Position {
+                counter: header.counter,
+                id: envelope.id(),
+            };
+            self.beyond.insert(header.device, next);
+        }
     }
 
     fn propose(&mut self, now: Now, body: LinkBody) -> Result<Outputs, EngineError> {

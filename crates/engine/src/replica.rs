@@ -7,7 +7,7 @@ use ajar_protocol::auth::{Login, login_hash};
 use ajar_protocol::client_msg::{ClientMsg, Credential};
 use ajar_protocol::frontier::Position;
 use ajar_protocol::genesis::SpaceKind;
-use ajar_protocol::link::{Link, LinkBody, RootPublic};
+use ajar_protocol::link::Link;
 use ajar_protocol::{
     DeviceId, DocId, Envelope, Frontier, PartyChain, PartyId, SpaceGenesis, SpaceId,
 };
@@ -15,13 +15,15 @@ use automerge::Automerge;
 
 use crate::clock::Now;
 use crate::documents::{self, Cache, Directory, Owner, Ownership};
-use crate::epochs::{Epochs, Verdict};
+use crate::epochs::Epochs;
 use crate::error::{EngineError, Misuse};
+use crate::handed_over::{Stored, epochs_to_keep};
 use crate::notice::{Notice, NoticeKind, Notices};
 use crate::output::Event;
 use crate::space::Space;
 use crate::state::{Meta, Progress, decode_keys, encode_keys};
 use crate::store::{Batch, Key, Marker, Store, StoreError};
+use crate::told::own_addition;
 use crate::uplink::Uplink;
 
 pub use crate::status::{DeviceStatus, DocInfo, SpaceStatus};
@@ -44,6 +46,10 @@ pub struct NewSpace {
     pub promised: Frontier,
     /// Permits of relays.
     pub permits: Vec<([u8; 32], [u8; 64])>,
+    /// Epochs that removed devices made beyond their cut-off, from another own device: a relay
+    /// need not have them, and something honest may have been written under them. What is
+    /// anything else is not kept.
+    pub epochs_beyond: Vec<Envelope>,
 }
 
 /// Changes not yet committed, and what to tell when they are.
@@ -72,6 +78,9 @@ pub struct Replica<S: Store> {
     pub(crate) parked: BTreeMap<DeviceId, BTreeMap<u64, Envelope>>,
     pub(crate) uplink: Option<Uplink>,
     pub(crate) damaged: u32,
+    /// By removed device: the last envelope beyond its cut-off that came on this connection
+    /// and stands on the cut-off or on others that came.
+    pub(crate) beyond: BTreeMap<DeviceId, Position>,
     /// A link of ours that the relay has not confirmed yet.
     pub(crate) proposed: Option<Link>,
     suspect: Option<(Marker, u8)>,
@@ -100,7 +109,15 @@ impl<S: Store> Replica<S> {
                 batch.put(Key::Link(chain.id(), link.seq), link.as_bytes().to_vec());
             }
         }
+        let mut epochs = Vec::new();
+        for envelope in epochs_to_keep(&space, new.epochs_beyond) {
+            let (device, counter) = (envelope.header().device, envelope.header().counter);
+            let key = Key::Envelope(device, counter);
+            batch.put(key, envelope.as_bytes().to_vec());
+            epochs.push((device, counter));
+        }
         let meta = Meta {
+            epochs,
             links: space.chains.iter().map(PartyChain::next_seq).collect(),
             permits: new.permits.into_iter().collect(),
             ..Meta::default()
@@ -178,6 +195,7 @@ impl<S: Store> Replica<S> {
             parked: BTreeMap::new(),
             uplink: None,
             damaged: 0,
+            beyond: BTreeMap::new(),
             proposed: None,
             suspect,
             broken: false,
@@ -191,19 +209,24 @@ impl<S: Store> Replica<S> {
         &mut self,
         keys: Vec<(ajar_protocol::EpochId, ajar_crypto::EpochKey)>,
     ) -> Result<(), EngineError> {
-        let damaged = || EngineError::Damaged("an epoch");
-        for (device, counter) in self.meta.epochs.clone() {
-            let envelope = self
-                .stored_envelope(&device, counter)?
-                .ok_or_else(damaged)?;
-            let (_, author) = self.space.device(&device).ok_or_else(damaged)?;
-            let envelope = envelope.verify(&author.keys.sign).map_err(|_| damaged())?;
-            let Verdict::Valid(epoch, history) = self.epochs.judge(&self.space, &envelope) else {
-                return Err(damaged());
-            };
-            let id = envelope.id().into();
-            self.epochs.insert(&self.space, id, *epoch, history, 0);
+        let mut later = self.meta.epochs.clone();
+        loop {
+            let before = later.len();
+            for (device, counter) in std::mem::take(&mut later) {
+                // One that is not in its place yet may wait for those that it stands on.
+                let ahead = counter > self.progress.frontier.counter(&device);
+                match self.take_stored_epoch(&device, counter, 0)? {
+                    Stored::Taken => {}
+                    Stored::Early if ahead => later.push((device, counter)),
+                    Stored::Invalid if ahead => {}
+                    _ => return Err(EngineError::Damaged("an epoch")),
+                }
+            }
+            if later.is_empty() || later.len() == before {
+                break;
+            }
         }
+        self.epochs.waiting = later;
         for (id, key) in keys {
             self.epochs.offer_key(&self.space, id, key);
         }
@@ -358,22 +381,6 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    /// Tells what a link that was just accepted means for the people.
-    pub(crate) fn tell_of_link(&mut self, now: Now, place: usize, seq: u64, body: &LinkBody) {
-        let ours = place == self.space.place;
-        let own_end =
-            matches!(body, LinkBody::DeviceRevoke(cutoff) if cutoff.device == self.space.device);
-        let told = NoticeKind::of_link(body, self.space.party_of(place), seq, ours);
-        if let Some(kind) = told.filter(|_| !own_end) {
-            self.notice(now, kind);
-        }
-        if self.is_removed() {
-            self.notice(now, NoticeKind::OwnDeviceRemoved);
-        } else {
-            self.pending.notices |= self.notices.settle(&NoticeKind::OwnDeviceRemoved);
-        }
-    }
-
     /// Id of the space.
     #[must_use]
     pub fn space_id(&self) -> SpaceId {
@@ -402,35 +409,6 @@ impl<S: Store> Replica<S> {
     #[must_use]
     pub fn device(&self) -> DeviceId {
         self.space.device
-    }
-
-    /// Whether this device was removed from its party: it may read, and nothing else.
-    #[must_use]
-    pub fn is_removed(&self) -> bool {
-        !self.is_active(&self.space.device)
-    }
-
-    /// Root keys of our own party in force: the public half of its twelve words.
-    ///
-    /// # Panics
-    /// Never: a replica is of a space in which its party has a chain.
-    #[must_use]
-    pub fn root(&self) -> RootPublic {
-        *self.own_chain().root()
-    }
-
-    /// Key slot of the twelve words that our own party stands on, 0 to 8.
-    ///
-    /// # Panics
-    /// Never: a replica is of a space in which its party has a chain.
-    #[must_use]
-    pub fn slot(&self) -> u8 {
-        self.own_chain().slot()
-    }
-
-    pub(crate) fn own_chain(&self) -> &PartyChain {
-        let chain = self.space.chains.get(self.space.place);
-        chain.expect("a replica is of a space in which its party has a chain")
     }
 
     /// How far every device's chain is applied here.
@@ -612,21 +590,4 @@ impl<S: Store> Replica<S> {
     pub(crate) fn own_position(&self) -> Option<Position> {
         self.progress.frontier.of(&self.space.device)
     }
-}
-
-/// The notice that the device of a space that begins here was added to one that was there
-/// before: what its owner's other devices show, it shows too.
-fn own_addition(space: &Space) -> Notices {
-    let mut notices = Notices::default();
-    let own = space.device(&space.device);
-    let link = own.and_then(|(place, device)| {
-        let chain = space.chains.get(place)?;
-        chain.links().get(usize::try_from(device.added).ok()?)
-    });
-    let kind = link.and_then(|link| NoticeKind::of_link(&link.body, link.party, link.seq, true));
-    if let (Some(kind), Some(link)) = (kind, link) {
-        let at_ms = i64::try_from(link.claimed_time_ms).unwrap_or(i64::MAX);
-        notices.add(Notice { kind, at_ms });
-    }
-    notices
 }

@@ -211,7 +211,7 @@ fn half_linked(seed: u64) -> (World, NewHalf) {
 
 /// Gives the space to the half-linked laptop, after the repair.
 fn finish(world: &mut World, half: NewHalf) {
-    let space = half.take(&world.devices[ANA].home.pack()).unwrap();
+    let space = half.take(&world.devices[ANA].home.pack().unwrap()).unwrap();
     let laptop = world.devices.len();
     world.devices.push(Device::create(space, 9));
     world.connect(laptop);

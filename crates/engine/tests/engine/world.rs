@@ -173,6 +173,7 @@ impl World {
             epoch_keys: Vec::new(),
             promised: ajar_protocol::Frontier::default(),
             permits: Vec::new(),
+            epochs_beyond: Vec::new(),
         };
         world.devices.push(Device::create(space, seed * 1000 + 14));
         world.connect(LAPTOP);
@@ -238,7 +239,7 @@ impl World {
         self.run();
         self.rotate(by);
         self.run();
-        let pack = self.devices[by].home.pack();
+        let pack = self.devices[by].home.pack().unwrap();
         let space = half.take(&pack).unwrap();
         let who = self.devices.len();
         let seed = who as u64 * 31 + 5;
