@@ -14,7 +14,7 @@ fn links(world: &World, who: usize) -> usize {
     world.devices[who].home.status().devices.len()
 }
 
-fn misuse<T>(result: Result<T, EngineError>) -> Misuse {
+pub(crate) fn misuse<T>(result: Result<T, EngineError>) -> Misuse {
     match result {
         Err(EngineError::Misuse(misuse)) => misuse,
         Err(other) => panic!("{other}"),

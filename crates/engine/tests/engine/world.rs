@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use ajar_crypto::{DeviceSecrets, RecoveryPhrase};
+use ajar_crypto::{DeviceSecrets, RecoveryPhrase, SlotKeys};
 use ajar_engine::membership::{LinkOffer, LinkRequest, NewHalf};
 use ajar_engine::outbox::ChangeError;
 use ajar_engine::pairing::{self, Agreed, OwnHalf};
@@ -58,6 +58,13 @@ pub(crate) fn start() -> Now {
         wall_ms: 1_767_225_600_000,
         elapsed: Duration::ZERO,
     }
+}
+
+/// The keys from the twelve words on which Ana or Ben stands in the world of this seed.
+pub(crate) fn words(seed: u64, who: usize) -> SlotKeys {
+    let mut rng = rng(seed * 1000 + 1 + who as u64);
+    let words = RecoveryPhrase::generate(&mut rng).unwrap();
+    words.slot_keys(1).unwrap()
 }
 
 /// Both sides of a pairing, up to the signed genesis.
@@ -349,7 +356,7 @@ impl World {
         self.take(who, outputs);
     }
 
-    fn take(&mut self, who: usize, outputs: Outputs) {
+    pub(crate) fn take(&mut self, who: usize, outputs: Outputs) {
         self.devices[who].events.extend(outputs.events);
         if self.devices[who].online {
             self.say(who, outputs.send);
