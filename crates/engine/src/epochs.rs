@@ -26,6 +26,16 @@ pub(crate) struct Epoch {
     /// The envelope that created it.
     pub(crate) device: DeviceId,
     pub(crate) counter: u64,
+    /// When it was first seen here, in ms since 1970 by this device's clock; 0 when that is
+    /// not known.
+    pub(crate) seen_ms: i64,
+}
+
+impl Epoch {
+    fn is_sealed_to(&self, wanted: &[Recipient]) -> bool {
+        let ids = wanted.iter().map(|recipient| recipient.id);
+        self.recipients == ids.collect()
+    }
 }
 
 /// All valid epochs.
@@ -34,6 +44,10 @@ pub(crate) struct Epochs {
     all: BTreeMap<EpochId, Epoch>,
     /// Keys from the history of an epoch whose own record has not arrived.
     spare: BTreeMap<EpochId, EpochKey>,
+    /// Stored epochs, ahead of their place, that stand on others that have not arrived.
+    pub(crate) waiting: Vec<(DeviceId, u64)>,
+    /// The epoch last written under, and how many envelopes there were before it.
+    pub(crate) before: Option<(EpochId, u64)>,
 }
 
 /// Verdict on an EPOCH envelope.
@@ -56,13 +70,20 @@ impl Epochs {
         self.all.get(id)
     }
 
+    pub(crate) fn get_mut(&mut self, id: &EpochId) -> Option<&mut Epoch> {
+        self.all.get_mut(id)
+    }
+
+    /// Adds a valid epoch, unless it is known; `seen_ms` as in [`Epoch::seen_ms`].
     pub(crate) fn insert(
         &mut self,
         space: &Space,
         id: EpochId,
         mut epoch: Epoch,
         history: Vec<(EpochId, EpochKey)>,
+        seen_ms: i64,
     ) {
+        epoch.seen_ms = seen_ms;
         if epoch.key.is_none() {
             epoch.key = self
                 .spare
@@ -153,17 +174,15 @@ impl Epochs {
     /// read now, the one with the highest number, then the lowest id. `None`: a new one is
     /// needed.
     pub(crate) fn current(&self, space: &Space) -> Option<(EpochId, &EpochKey)> {
-        let wanted: BTreeSet<[u8; 32]> = space
-            .recipients(&space.seqs())?
-            .iter()
-            .map(|recipient| recipient.id)
-            .collect();
+        let wanted = space.recipients(&space.seqs())?;
         self.tips(space)
             .into_iter()
             .filter_map(|id| {
                 let epoch = self.all.get(&id)?;
                 let key = epoch.key.as_ref()?;
-                (epoch.recipients == wanted).then_some((epoch.number, id, key))
+                epoch
+                    .is_sealed_to(&wanted)
+                    .then_some((epoch.number, id, key))
             })
             .max_by_key(|(number, id, _)| (*number, std::cmp::Reverse(*id)))
             .map(|(_, id, key)| (id, key))
@@ -211,17 +230,19 @@ impl Epochs {
             .map_or(1, |highest| highest.saturating_add(1));
         let reason = match tips.as_slice() {
             [] => EpochReason::First,
-            [one] => {
-                let before = self
-                    .all
-                    .get(one)
-                    .map(|epoch| space.revoked_at(&epoch.seqs).len());
-                if before == Some(space.revoked_at(&space.seqs()).len()) {
-                    EpochReason::Add
-                } else {
+            [one] => self.all.get(one).map_or(EpochReason::Add, |before| {
+                let wanted = space.recipients(&space.seqs());
+                let same = wanted.is_some_and(|wanted| before.is_sealed_to(&wanted));
+                if space.recovered_since(&before.seqs) {
+                    EpochReason::Recover
+                } else if space.revoked_at(&before.seqs) != space.revoked_at(&space.seqs()) {
                     EpochReason::Revoke
+                } else if same {
+                    EpochReason::Periodic
+                } else {
+                    EpochReason::Add
                 }
-            }
+            }),
             _ => EpochReason::Merge,
         };
         (tips, number, reason)
@@ -278,6 +299,7 @@ impl Epochs {
             key,
             device: author,
             counter: envelope.header().counter,
+            seen_ms: 0,
         };
         Verdict::Valid(Box::new(epoch), history)
     }

@@ -231,7 +231,7 @@ async fn read(
                     && core.replica.caught_up()
                     && core.replica.owes_epoch()
                 {
-                    match core.replica.rotate(&mut clock::entropy()) {
+                    match core.replica.rotate(clock::now(), &mut clock::entropy()) {
                         Ok(rotated) => outputs.extend(rotated),
                         Err(error) => result = Err(error),
                     }

@@ -81,7 +81,7 @@ impl Space {
     pub(crate) async fn rotate(&self) -> Result<(), Error> {
         self.worker()
             .call_async(|core| {
-                let rotated = core.replica.rotate(&mut clock::entropy())?;
+                let rotated = core.replica.rotate(clock::now(), &mut clock::entropy())?;
                 core.dispatch(rotated);
                 Ok::<_, EngineError>(())
             })
@@ -98,5 +98,5 @@ impl Space {
 }
 
 fn own_links(replica: &Replica<SealedStore>) -> u64 {
-    replica.own_chain().map_or(0, |chain| chain.next_seq())
+    replica.own_chain().next_seq()
 }

@@ -181,7 +181,7 @@ impl Home {
         })?;
         let mut packs = Vec::new();
         for (space, _) in &linked {
-            let pack = space.worker().call(|core| core.replica.pack())?;
+            let pack = space.worker().call(|core| core.replica.pack())??;
             packs.push((space.kind(), pack));
         }
         accepted.hand_over(&packs).await?;
