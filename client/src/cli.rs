@@ -1,13 +1,19 @@
 //! The commands, their options and their help.
 
 mod devices;
+mod keys;
+mod leaving;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use devices::{AddDevice, Device, DeviceCommand, RemoveDevice, RenameDevice, SpaceName};
+pub(crate) use devices::{
+    AddDevice, Device, DeviceCommand, KeepDevice, RemoveDevice, RenameDevice, SpaceName,
+};
+pub(crate) use keys::{Lock, Unlock};
+pub(crate) use leaving::{Export, ExportFormat};
 
 /// A private journal for two.
 ///
@@ -68,6 +74,9 @@ pub(crate) enum Command {
     Sync(Sync),
     Status(Status),
     Doctor(Doctor),
+    Lock(Lock),
+    Unlock(Unlock),
+    Export(Export),
     Relay(Relay),
     Demo(Demo),
 }
@@ -331,9 +340,9 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
-    const PROMISED: [&str; 15] = [
-        "demo", "device", "doctor", "edit", "history", "init", "join", "list", "open", "pair",
-        "relay", "show", "status", "sync", "write",
+    const PROMISED: [&str; 18] = [
+        "demo", "device", "doctor", "edit", "export", "history", "init", "join", "list", "lock",
+        "open", "pair", "relay", "show", "status", "sync", "unlock", "write",
     ];
 
     #[test]

@@ -22,10 +22,19 @@ pub(crate) fn words(notice: &Notice, space: &Space, names: &Names) -> (&'static 
         Some(party) if Author::of(space, Some(party)) == Author::Me => Whose::Mine,
         Some(_) => Whose::Partners,
     };
-    let of_device = |device: DeviceId| of_party(space.party_of_device(device));
+    let of_device = |device: DeviceId| match names.device(device) {
+        Some(name) => format!("your device {name}"),
+        None => of_party(space.party_of_device(device)).device(names),
+    };
+    // Which of one's own devices a change is about.
+    let about = |party: PartyId, seq: u64| {
+        let own = Author::of(space, Some(party)) == Author::Me;
+        let device = own.then(|| space.device_of_change(seq).ok().flatten());
+        device.flatten().and_then(|device| names.device(device))
+    };
     match notice.kind {
-        NoticeKind::Withheld { device, missing } => withheld(missing, &of_device(device).device(names)),
-        NoticeKind::Forked { device, .. } => forked(&of_device(device).device(names)),
+        NoticeKind::Withheld { device, missing } => withheld(missing, &of_device(device)),
+        NoticeKind::Forked { device, .. } => forked(&of_device(device)),
         NoticeKind::StaleCopy => (
             "stale-copy",
             "This looks like a restored copy: this device has already sent more than is here. Nothing new can be written on it.".to_owned(),
@@ -36,20 +45,20 @@ pub(crate) fn words(notice: &Notice, space: &Space, names: &Names) -> (&'static 
         ),
         NoticeKind::BadEpoch { device } => (
             "bad-epoch",
-            format!("A key change from {} was not valid and was ignored.", of_device(device).device(names)),
+            format!("A key change from {} was not valid and was ignored.", of_device(device)),
         ),
         NoticeKind::DamagedData => ("damaged-data", "The server sent damaged data.".to_owned()),
         NoticeKind::Unopenable { device, .. } => (
             "unopenable",
-            format!("Part of what {} sent could not be opened and was left out.", of_device(device).device(names)),
+            format!("Part of what {} sent could not be opened and was left out.", of_device(device)),
         ),
-        NoticeKind::DeviceAdded { party, .. } => (
+        NoticeKind::DeviceAdded { party, seq } => (
             "device-added",
-            format!("{} added a device.", of_party(Some(party)).person(names)),
+            changed(&of_party(Some(party)).person(names), "added", about(party, seq)),
         ),
-        NoticeKind::DeviceRemoved { party, .. } => (
+        NoticeKind::DeviceRemoved { party, seq } => (
             "device-removed",
-            format!("{} removed a device.", of_party(Some(party)).person(names)),
+            changed(&of_party(Some(party)).person(names), "removed", about(party, seq)),
         ),
         NoticeKind::Recovered { party, .. } => (
             "recovered",
@@ -102,6 +111,14 @@ impl Whose {
     }
 }
 
+/// A change of somebody's devices; one's own is called by its name where that is known.
+fn changed(person: &str, what: &str, device: Option<&str>) -> String {
+    match device {
+        Some(device) => format!("{person} {what} a device: {device}."),
+        None => format!("{person} {what} a device."),
+    }
+}
+
 fn left(whose: Whose, names: &Names) -> String {
     match whose {
         Whose::Mine => {
@@ -138,6 +155,15 @@ fn forked(device: &str) -> (&'static str, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_partners_devices_have_no_name_here_and_ones_own_do() {
+        assert_eq!(changed("Ben", "added", None), "Ben added a device.");
+        assert_eq!(
+            changed("You", "removed", Some("phone")),
+            "You removed a device: phone."
+        );
+    }
 
     #[test]
     fn who_ended_it_is_said_and_that_nothing_is_taken_away() {

@@ -26,6 +26,7 @@ pub(crate) enum DeviceCommand {
     List(ListDevices),
     Remove(RemoveDevice),
     Rename(RenameDevice),
+    Keep(KeepDevice),
 }
 
 /// Add a device of yours: show a code and wait
@@ -103,4 +104,22 @@ pub(crate) struct RenameDevice {
     pub(crate) device: String,
     /// The new name
     pub(crate) name: String,
+}
+
+/// Let in what a removed device had written and not delivered in time
+///
+/// For a device that was only lost: its last entries may reach the relay after you removed it, and
+/// they do not count until you let them in. Once for each device, within seven days.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:  ajar device keep phone\n\n\
+                  Not for a device that someone else had: whatever they wrote on it would count as yours.")]
+pub(crate) struct KeepDevice {
+    /// Its name, or at least the first four characters of its id
+    pub(crate) device: String,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Seconds to wait for the relay [default: 20]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "20", hide_default_value = true)]
+    pub(crate) timeout: Duration,
 }

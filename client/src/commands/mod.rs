@@ -4,17 +4,20 @@ mod demo;
 mod device;
 mod doctor;
 mod edit;
+mod export;
 mod history;
 mod init;
 mod join;
 mod link;
 mod list;
+mod lock;
 mod open;
 mod pair;
 mod relay;
 mod show;
 mod status;
 mod sync;
+mod unlock;
 mod write;
 
 use std::time::{Duration, Instant};
@@ -48,6 +51,9 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<(), Failure> {
         Command::Sync(args) => sync::run(context, args),
         Command::Status(_) => status::run(context),
         Command::Doctor(_) => doctor::run(context),
+        Command::Lock(_) => lock::run(context),
+        Command::Unlock(args) => unlock::run(context, args),
+        Command::Export(args) => export::run(context, args),
         Command::Relay(args) => relay::run(context, args),
         Command::Demo(args) => demo::run(context, args),
     }

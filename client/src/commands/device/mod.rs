@@ -1,6 +1,7 @@
 //! `ajar device`: a person's own devices.
 
 mod add;
+mod keep;
 mod list;
 mod remove;
 
@@ -13,6 +14,7 @@ pub(crate) fn run(context: &Context, args: &Device) -> Result<(), Failure> {
         DeviceCommand::Add(args) => add::run(context, args),
         DeviceCommand::List(_) => list::run(context),
         DeviceCommand::Remove(args) => remove::run(context, args),
+        DeviceCommand::Keep(args) => keep::run(context, args),
         DeviceCommand::Rename(args) => list::rename(context, args),
     }
 }
