@@ -3,6 +3,7 @@
 mod devices;
 mod keys;
 mod leaving;
+mod relay;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,8 +13,9 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use devices::{
     AddDevice, Device, DeviceCommand, KeepDevice, RemoveDevice, RenameDevice, SpaceName,
 };
-pub(crate) use keys::{Lock, Unlock};
-pub(crate) use leaving::{Export, ExportFormat};
+pub(crate) use keys::{ChangePassphrase, Lock, Recover, ReplaceWords, Unlock, Words, WordsCommand};
+pub(crate) use leaving::{Close, CloseCommand, End, Erase, Export, ExportFormat, Sure};
+pub(crate) use relay::{AcceptRelay, MoveRelay, Relay, RelayCommand};
 
 /// A private journal for two.
 ///
@@ -74,10 +76,15 @@ pub(crate) enum Command {
     Sync(Sync),
     Status(Status),
     Doctor(Doctor),
+    Relay(Relay),
     Lock(Lock),
     Unlock(Unlock),
+    Passphrase(ChangePassphrase),
+    Words(Words),
+    Recover(Recover),
     Export(Export),
-    Relay(Relay),
+    Close(Close),
+    Erase(Erase),
     Demo(Demo),
 }
 
@@ -107,6 +114,10 @@ pub(crate) struct Init {
     /// Bring your journal here from another device of yours: the code or the invitation it shows
     #[arg(long, value_name = "CODE|INVITATION", conflicts_with = "words_file")]
     pub(crate) link: Option<String>,
+    /// Whether Only me is kept at the relay too, sealed: yes, no, or the address of another relay for it
+    /// [default: asked, or yes]. The price of no: with the last device, what is only there is lost
+    #[arg(long, value_name = "yes|no|ADDRESS", conflicts_with = "link")]
+    pub(crate) me_at_relay: Option<String>,
     /// Write the twelve words into a new file instead of showing them; keep it off this device
     #[arg(long, value_name = "FILE")]
     pub(crate) words_file: Option<PathBuf>,
@@ -289,33 +300,6 @@ pub(crate) struct Status {}
 #[command(after_help = "Example:  ajar doctor")]
 pub(crate) struct Doctor {}
 
-/// Your relay
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Example:  ajar relay show",
-    disable_help_subcommand = true
-)]
-pub(crate) struct Relay {
-    #[command(subcommand)]
-    pub(crate) command: RelayCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum RelayCommand {
-    /// Print the address of your relay
-    #[command(after_help = "Example:  ajar relay show")]
-    Show,
-    /// Use this address from now on: another relay, or the same one with a new invitation
-    ///
-    /// Your devices bring everything that is kept here to it with the next exchange. Your partner
-    /// has to do the same. Price: until both have, you do not hear from each other.
-    #[command(after_help = "Example:  ajar relay move 'ajar-relay:relay.example:4433#…'")]
-    Move {
-        /// Address of the relay, as `ajar-relay invite` prints it (in quotes)
-        address: String,
-    },
-}
-
 /// See all of it once: a relay and two people, in a temporary folder
 #[derive(Debug, Args)]
 #[command(after_help = "Example:  ajar demo")]
@@ -340,9 +324,30 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
-    const PROMISED: [&str; 18] = [
-        "demo", "device", "doctor", "edit", "export", "history", "init", "join", "list", "lock",
-        "open", "pair", "relay", "show", "status", "sync", "unlock", "write",
+    const PROMISED: [&str; 23] = [
+        "close",
+        "demo",
+        "device",
+        "doctor",
+        "edit",
+        "erase",
+        "export",
+        "history",
+        "init",
+        "join",
+        "list",
+        "lock",
+        "open",
+        "pair",
+        "passphrase",
+        "recover",
+        "relay",
+        "show",
+        "status",
+        "sync",
+        "unlock",
+        "words",
+        "write",
     ];
 
     #[test]

@@ -19,6 +19,7 @@ mod records;
 pub mod report;
 mod terminal;
 mod unlock;
+mod words;
 
 use std::ffi::OsString;
 use std::panic::AssertUnwindSafe;

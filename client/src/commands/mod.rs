@@ -1,9 +1,11 @@
 //! One module per command.
 
+mod close;
 mod demo;
 mod device;
 mod doctor;
 mod edit;
+mod erase;
 mod export;
 mod history;
 mod init;
@@ -13,11 +15,14 @@ mod list;
 mod lock;
 mod open;
 mod pair;
+mod passphrase;
+mod recover;
 mod relay;
 mod show;
 mod status;
 mod sync;
 mod unlock;
+mod words;
 mod write;
 
 use std::time::{Duration, Instant};
@@ -53,6 +58,11 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<(), Failure> {
         Command::Doctor(_) => doctor::run(context),
         Command::Lock(_) => lock::run(context),
         Command::Unlock(args) => unlock::run(context, args),
+        Command::Passphrase(args) => passphrase::run(context, args),
+        Command::Words(args) => words::run(context, args),
+        Command::Recover(args) => recover::run(context, args),
+        Command::Close(args) => close::run(context, args),
+        Command::Erase(args) => erase::run(context, args),
         Command::Export(args) => export::run(context, args),
         Command::Relay(args) => relay::run(context, args),
         Command::Demo(args) => demo::run(context, args),
