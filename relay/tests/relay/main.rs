@@ -15,7 +15,13 @@ mod login;
 #[cfg(test)]
 mod mailbox;
 #[cfg(test)]
+mod outranking;
+#[cfg(test)]
 mod people;
+#[cfg(test)]
+mod recovery;
+#[cfg(test)]
+mod removal;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
