@@ -247,12 +247,17 @@ impl Client {
     pub(crate) async fn with_words(relay: &TestRelay, login: &SigningKey) -> (Self, SpaceGenesis) {
         let mut client = Self::stranger(relay).await;
         client.say_words(login).await;
-        let genesis = match client.hear().await {
-            Some(RelayMsg::Genesis(genesis)) => SpaceGenesis::parse(&genesis).unwrap(),
-            other => panic!("expected a genesis, heard {other:?}"),
-        };
+        let genesis = client.genesis().await;
         client.welcome().await;
         (client, genesis)
+    }
+
+    /// The genesis of the space that the words have found.
+    pub(crate) async fn genesis(&mut self) -> SpaceGenesis {
+        match self.hear().await {
+            Some(RelayMsg::Genesis(genesis)) => SpaceGenesis::parse(&genesis).unwrap(),
+            other => panic!("expected a genesis, heard {other:?}"),
+        }
     }
 
     /// Why the relay lets nobody in with these words.

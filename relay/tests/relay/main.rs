@@ -15,6 +15,8 @@ mod login;
 #[cfg(test)]
 mod mailbox;
 #[cfg(test)]
+mod old_folder;
+#[cfg(test)]
 mod outranking;
 #[cfg(test)]
 mod people;
