@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ajar_protocol::auth::verify_permit;
 use ajar_protocol::client_msg::{ClientMsg, Credential};
 use ajar_protocol::relay_msg::{Refusal, RelayMsg};
 use ajar_protocol::{
@@ -87,7 +88,7 @@ pub(crate) async fn connect(
     alpn: &[u8],
 ) -> Result<(Endpoint, Connection), ConnectionError> {
     let endpoint = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
-    let connection = connect_from(&endpoint, to, pin, alpn).await?;
+    let connection = connect_from(&endpoint, to, pin, alpn, None).await?;
     Ok((endpoint, connection))
 }
 
@@ -96,6 +97,7 @@ async fn connect_from(
     to: SocketAddr,
     pin: [u8; 32],
     alpn: &[u8],
+    window: Option<u32>,
 ) -> Result<Connection, ConnectionError> {
     let provider = Arc::new(ring::default_provider());
     let verifier = Pin {
@@ -113,6 +115,9 @@ async fn connect_from(
     let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
     let mut transport = TransportConfig::default();
     transport.keep_alive_interval(Some(Duration::from_secs(15)));
+    if let Some(window) = window {
+        transport.stream_receive_window(window.into());
+    }
     config.transport_config(Arc::new(transport));
     let connecting = endpoint.connect_with(config, to, "relay").unwrap();
     timeout(PATIENCE, connecting).await.unwrap()
@@ -134,9 +139,24 @@ impl Client {
         Self::from(&endpoint, address, key).await
     }
 
+    /// A connected stranger to whom the relay can say only so many bytes before it reads.
+    pub(crate) async fn with_window(relay: &TestRelay, window: u32) -> Self {
+        let endpoint = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self::open(&endpoint, relay.ready.listen, relay.key(), Some(window)).await
+    }
+
     /// A connected stranger that shares a socket with others.
     pub(crate) async fn from(endpoint: &Endpoint, address: SocketAddr, key: [u8; 32]) -> Self {
-        let connecting = connect_from(endpoint, address, key, version::ALPN);
+        Self::open(endpoint, address, key, None).await
+    }
+
+    async fn open(
+        endpoint: &Endpoint,
+        address: SocketAddr,
+        key: [u8; 32],
+        window: Option<u32>,
+    ) -> Self {
+        let connecting = connect_from(endpoint, address, key, version::ALPN, window);
         let connection = connecting.await.unwrap();
         let (send, recv) = connection.open_bi().await.unwrap();
         Self {
@@ -248,7 +268,12 @@ impl Client {
         let mut client = Self::stranger(relay).await;
         client.say_words(login).await;
         let genesis = client.genesis().await;
-        client.welcome().await;
+        match client.hear().await {
+            Some(RelayMsg::Welcome { permit, .. }) => {
+                verify_permit(&relay.key(), &genesis.id(), &permit).unwrap();
+            }
+            other => panic!("expected a welcome, heard {other:?}"),
+        }
         (client, genesis)
     }
 

@@ -1,14 +1,12 @@
 //! Devices that were removed, and parties that have left.
 
-use std::time::Duration;
-
 use ajar_protocol::Frontier;
 use ajar_protocol::relay_msg::{Refusal, RelayMsg};
 use ajar_relay::storage::StoreError;
 
 use crate::client::{Client, ana_at_home};
 use crate::people::{Device, Home, append, append_link, name};
-use crate::server::TestRelay;
+use crate::server::{TestRelay, until_waiting};
 
 /// Ana's phone, which her laptop has added.
 async fn with_phone(home: &mut Home, ana: &mut Client) -> Device {
@@ -49,9 +47,7 @@ async fn a_removal_that_the_disk_did_not_take_removes_nobody() {
     relay.store.pause();
     relay.store.set_fault(Some(StoreError::DiskFull));
     ana.say(&append_link(&removed)).await;
-    while relay.store.waiting() == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until_waiting(&relay).await;
     assert!(thief.hears_nothing().await, "it is not durable yet");
     relay.store.resume();
     assert!(matches!(
@@ -66,6 +62,55 @@ async fn a_removal_that_the_disk_did_not_take_removes_nobody() {
     relay.store.set_fault(None);
     ana.keep_link(&removed).await;
     assert_eq!(thief.hear_removal().await, [removed]);
+}
+
+#[tokio::test]
+async fn a_removal_counts_although_what_came_after_it_found_the_disk_full() {
+    let relay = TestRelay::start().await;
+    let (mut home, mut ana) = ana_at_home(&relay).await;
+    let phone = with_phone(&mut home, &mut ana).await;
+    let (mut thief, _) = Client::reader(&relay, &home, &phone).await;
+    let removed = home.parties[0].revoke(&phone, None);
+    let mut grown = home.parties[0].clone();
+    grown.append(&removed);
+    let tablet = grown.add(&Device::new("ana's tablet"));
+
+    relay.store.pause();
+    ana.say(&append_link(&removed)).await;
+    until_waiting(&relay).await;
+    ana.say(&append_link(&tablet)).await;
+    assert!(ana.hears_nothing().await, "both are under way");
+    // Nothing else of this test runs between these two.
+    relay.store.resume();
+    relay.store.set_fault(Some(StoreError::DiskFull));
+    let heard = [ana.hear().await, ana.hear().await];
+    assert!(
+        matches!(
+            heard,
+            [
+                Some(RelayMsg::LinkStored { seq: 2, .. }),
+                Some(RelayMsg::LinkNotStored { seq: 3, .. })
+            ]
+        ),
+        "{heard:?}"
+    );
+    assert_eq!(thief.hear_removal().await, [removed]);
+}
+
+#[tokio::test]
+async fn a_device_that_is_removed_while_it_is_welcomed_does_not_stay() {
+    let relay = TestRelay::start().await;
+    let (mut home, mut ana) = ana_at_home(&relay).await;
+    let phone = with_phone(&mut home, &mut ana).await;
+    // Its login is good, but it does not take the welcome yet.
+    let mut thief = Client::with_window(&relay, 16).await;
+    thief.say_login(home.id(), phone.id(), &phone.auth).await;
+    assert!(ana.hears_nothing().await, "time for the login");
+    let removed = home.parties[0].revoke(&phone, None);
+    ana.keep_link(&removed).await;
+    let (chains, _) = thief.welcome().await;
+    assert_eq!(chains, [2, 1], "the welcome is from before");
+    assert!(thief.hear_removal().await.contains(&removed));
 }
 
 #[tokio::test]
