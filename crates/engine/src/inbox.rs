@@ -232,10 +232,8 @@ impl<S: Store> Replica<S> {
                 self.epochs
                     .insert(&self.space, envelope.id().into(), *epoch, history);
                 // It may be here from before a cut-off was raised.
-                let place = (header.device, header.counter);
-                if !self.meta.epochs.contains(&place) {
-                    self.meta.epochs.push(place);
-                }
+                self.meta
+                    .add_epoch(header.device, header.counter, now.wall_ms);
                 self.pending.meta = true;
                 self.pending.keys = true;
                 self.advance(&envelope);

@@ -338,7 +338,7 @@ impl<S: Store> Replica<S> {
             device: self.space.device,
             counter: envelope.header().counter,
         };
-        self.meta.epochs.push((epoch.device, epoch.counter));
+        self.meta.add_epoch(epoch.device, epoch.counter, 0);
         self.epochs
             .insert(&self.space, EpochId::from(envelope.id()), epoch, Vec::new());
         self.pending.meta = true;

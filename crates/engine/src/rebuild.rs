@@ -394,7 +394,7 @@ impl<S: Store> Replica<S> {
         };
         self.epochs
             .insert(&self.space, envelope.id().into(), *epoch, history);
-        self.meta.epochs.push((device, counter));
+        self.meta.add_epoch(device, counter, 0);
         let key = Key::Envelope(device, counter);
         self.pending.batch.put(key, envelope.as_bytes().to_vec());
         self.pending.meta = true;

@@ -92,7 +92,7 @@ impl<S: Store> Replica<S> {
     /// # Errors
     /// [`EngineError`]; there is no replica then.
     pub fn create(mut store: S, new: NewSpace) -> Result<Self, EngineError> {
-        let space = Space::new(new.genesis, new.chains, new.secrets)?;
+        let space = Space::new(new.genesis, new.chains, new.secrets, None)?;
         let mut batch = Batch::default();
         batch.put(Key::Genesis, space.genesis.encode());
         for chain in &space.chains {
@@ -103,6 +103,7 @@ impl<S: Store> Replica<S> {
         let meta = Meta {
             links: space.chains.iter().map(PartyChain::next_seq).collect(),
             permits: new.permits.into_iter().collect(),
+            place: u8::try_from(space.place).ok(),
             ..Meta::default()
         };
         batch.put(Key::Meta, meta.encode());
@@ -148,7 +149,7 @@ impl<S: Store> Replica<S> {
             let chain = PartyChain::from_links(links);
             chains.push(chain.map_err(|_| EngineError::Damaged("a party chain"))?);
         }
-        let space = Space::new(genesis, chains, secrets)?;
+        let space = Space::new(genesis, chains, secrets, meta.place)?;
         let mut directory = Directory::default();
         for page in 0..meta.pages {
             directory
@@ -265,6 +266,7 @@ impl<S: Store> Replica<S> {
         }
         if pending.meta {
             self.meta.links = self.space.chains.iter().map(PartyChain::next_seq).collect();
+            self.meta.place = u8::try_from(self.space.place).ok();
             pending.batch.put(Key::Meta, self.meta.encode());
         }
         if pending.progress {

@@ -20,10 +20,13 @@ pub(crate) struct Space {
 }
 
 impl Space {
+    /// `place` is that of our own party, if it is known: it counts when this device is in no
+    /// chain any more.
     pub(crate) fn new(
         genesis: SpaceGenesis,
         chains: Vec<PartyChain>,
         secrets: DeviceSecrets,
+        place: Option<u8>,
     ) -> Result<Self, EngineError> {
         genesis
             .verify(&chains.iter().collect::<Vec<_>>())
@@ -32,6 +35,8 @@ impl Space {
         let place = chains
             .iter()
             .position(|chain| chain.device(&device).is_some())
+            .or(place.map(usize::from))
+            .filter(|place| *place < chains.len())
             .ok_or(EngineError::Damaged(
                 "this device is in no chain of the space",
             ))?;
