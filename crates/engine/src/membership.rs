@@ -300,13 +300,15 @@ impl<S: Store> Replica<S> {
         })
     }
 
-    /// Makes a new epoch if there is none that exactly those who should read now can open,
-    /// and sends it.
+    /// Makes a new epoch if there is none that exactly those who should read now can open, or
+    /// if they may lack a key that this device has, and sends it.
     ///
     /// # Errors
     /// [`EngineError`].
     pub fn rotate(&mut self, entropy: &mut dyn Entropy) -> Result<Outputs, EngineError> {
-        if self.may_write().is_err() || self.epochs.current(&self.space).is_some() {
+        let current = self.epochs.current(&self.space).is_some();
+        let shared = !self.epochs.has_unshared(&self.space);
+        if self.may_write().is_err() || current && shared {
             return Ok(Outputs::default());
         }
         let rotated = self.ensure_epoch(entropy);
@@ -326,7 +328,7 @@ impl<S: Store> Replica<S> {
     /// through a pairing channel.
     #[must_use]
     pub fn pack(&self) -> Zeroizing<Vec<u8>> {
-        let keys = self.epochs.newest_keys();
+        let keys = self.epochs.history(&self.space);
         let mut out = Writer::with_capacity(64 << 10);
         let count = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
         out.u8(1).bytes16(&self.space.genesis.encode());

@@ -300,7 +300,8 @@ impl<S: Store> Replica<S> {
     /// Creates an epoch when there is none to write under. Needs public keys only, so it
     /// works offline.
     pub(crate) fn ensure_epoch(&mut self, entropy: &mut dyn Entropy) -> Result<(), EngineError> {
-        if self.epochs.current(&self.space).is_some() {
+        let current = self.epochs.current(&self.space).is_some();
+        if current && !self.epochs.has_unshared(&self.space) {
             return Ok(());
         }
         let (parents, number, reason) = self.epochs.next(&self.space);
@@ -315,6 +316,7 @@ impl<S: Store> Replica<S> {
                 .get(place)
                 .map_or(ajar_protocol::LinkHash::ZERO, |chain| chain.head())
         };
+        let history = self.epochs.history(&self.space);
         let new = NewEpoch {
             number,
             reason,
@@ -322,7 +324,7 @@ impl<S: Store> Replica<S> {
             head_lower: head(0),
             head_higher: head(1),
             recipients: &recipients,
-            history: &self.epochs.newest_keys(),
+            history: &history,
         };
         let (envelope, key) = create_epoch(&self.placement()?, &new, &self.space.secrets, entropy)?;
         let commitment = ajar_protocol::epoch::EpochRecord::parse(epoch_payload(&envelope))
@@ -340,7 +342,7 @@ impl<S: Store> Replica<S> {
         };
         self.meta.add_epoch(epoch.device, epoch.counter, 0);
         self.epochs
-            .insert(&self.space, EpochId::from(envelope.id()), epoch, Vec::new());
+            .insert(&self.space, EpochId::from(envelope.id()), epoch, history);
         self.pending.meta = true;
         self.pending.keys = true;
         self.enqueue(&envelope);

@@ -15,7 +15,7 @@ use automerge::Automerge;
 
 use crate::clock::Now;
 use crate::documents::{self, Cache, Directory, Owner, Ownership};
-use crate::epochs::{Epochs, Verdict};
+use crate::epochs::Epochs;
 use crate::error::{EngineError, Misuse};
 use crate::notice::{Notice, NoticeKind, Notices};
 use crate::output::Event;
@@ -85,6 +85,26 @@ impl Pending {
     }
 }
 
+/// The chains as they are kept.
+fn load_chains<S: Store>(
+    store: &mut S,
+    genesis: &SpaceGenesis,
+    meta: &Meta,
+) -> Result<Vec<PartyChain>, EngineError> {
+    let mut chains = Vec::new();
+    for (party, count) in genesis.parties().into_iter().zip(&meta.links) {
+        let mut links = Vec::new();
+        for seq in 0..*count {
+            let link = store.load(&Key::Link(party, seq))?;
+            let link = link.ok_or(EngineError::Damaged("a link is missing"))?;
+            links.push(Link::parse(&link).map_err(|_| EngineError::Damaged("a link"))?);
+        }
+        let chain = PartyChain::from_links(links);
+        chains.push(chain.map_err(|_| EngineError::Damaged("a party chain"))?);
+    }
+    Ok(chains)
+}
+
 impl<S: Store> Replica<S> {
     /// Starts the replica of a new space and makes it durable. The key ring is written last:
     /// a store without one holds no replica, and is to be made anew.
@@ -139,17 +159,9 @@ impl<S: Store> Replica<S> {
             .map_err(|_| EngineError::Damaged("the state"))?;
         let progress = Progress::decode(&need(Key::Frontier, "the frontier is missing")?)
             .map_err(|_| EngineError::Damaged("the frontier"))?;
-        let mut chains = Vec::new();
-        for (party, count) in genesis.parties().into_iter().zip(&meta.links) {
-            let mut links = Vec::new();
-            for seq in 0..*count {
-                let link = Link::parse(&need(Key::Link(party, seq), "a link is missing")?);
-                links.push(link.map_err(|_| EngineError::Damaged("a link"))?);
-            }
-            let chain = PartyChain::from_links(links);
-            chains.push(chain.map_err(|_| EngineError::Damaged("a party chain"))?);
-        }
+        let chains = load_chains(&mut store, &genesis, &meta)?;
         let space = Space::new(genesis, chains, secrets, meta.place)?;
+        let mut need = |key: Key, what| store.load(&key)?.ok_or(EngineError::Damaged(what));
         let mut directory = Directory::default();
         for page in 0..meta.pages {
             directory
@@ -185,29 +197,6 @@ impl<S: Store> Replica<S> {
         replica.load_epochs(epoch_keys)?;
         replica.quarantine_suspect()?;
         Ok(replica)
-    }
-
-    fn load_epochs(
-        &mut self,
-        keys: Vec<(ajar_protocol::EpochId, ajar_crypto::EpochKey)>,
-    ) -> Result<(), EngineError> {
-        let damaged = || EngineError::Damaged("an epoch");
-        for (device, counter) in self.meta.epochs.clone() {
-            let envelope = self
-                .stored_envelope(&device, counter)?
-                .ok_or_else(damaged)?;
-            let (_, author) = self.space.device(&device).ok_or_else(damaged)?;
-            let envelope = envelope.verify(&author.keys.sign).map_err(|_| damaged())?;
-            let Verdict::Valid(epoch, history) = self.epochs.judge(&self.space, &envelope) else {
-                return Err(damaged());
-            };
-            self.epochs
-                .insert(&self.space, envelope.id().into(), *epoch, history);
-        }
-        for (id, key) in keys {
-            self.epochs.offer_key(&self.space, id, key);
-        }
-        Ok(())
     }
 
     /// An envelope that killed the process twice is not tried a third time.
@@ -312,18 +301,8 @@ impl<S: Store> Replica<S> {
             Some(bytes) => Notices::decode(&bytes).map_err(damaged)?,
             None => Notices::default(),
         };
-        let mut chains = Vec::new();
-        for (chain, count) in self.space.chains.iter().zip(&self.meta.links) {
-            let kept = chain
-                .links()
-                .iter()
-                .filter(|link| link.seq < *count)
-                .cloned();
-            chains.push(
-                PartyChain::from_links(kept).map_err(|_| EngineError::Damaged("a party chain"))?,
-            );
-        }
-        self.space.chains = chains;
+        // Not from memory: a link of the twelve words may have replaced some there.
+        self.space.chains = load_chains(&mut self.store, &self.space.genesis, &self.meta)?;
         let keys = self
             .store
             .load_keys()?

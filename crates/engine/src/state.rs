@@ -53,6 +53,16 @@ impl Meta {
         }
     }
 
+    /// Keeps the epochs for which `keep` says so.
+    pub(crate) fn retain_epochs(&mut self, mut keep: impl FnMut(&DeviceId, u64) -> bool) {
+        self.epoch_seen.resize(self.epochs.len(), 0);
+        let both = self.epochs.drain(..).zip(self.epoch_seen.drain(..));
+        let kept: Vec<_> = both
+            .filter(|((device, counter), _)| keep(device, *counter))
+            .collect();
+        (self.epochs, self.epoch_seen) = kept.into_iter().unzip();
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
@@ -303,14 +313,15 @@ mod tests {
     }
 
     #[test]
-    fn an_epoch_comes_once_with_its_time() {
+    fn an_epoch_comes_once_and_goes_with_its_time() {
         let (one, other) = (DeviceId([1; 32]), DeviceId([2; 32]));
         let mut meta = Meta::default();
         meta.add_epoch(one, 1, 10);
         meta.add_epoch(other, 1, 20);
         meta.add_epoch(one, 1, 30);
-        assert_eq!(meta.epochs, vec![(one, 1), (other, 1)]);
-        assert_eq!(meta.epoch_seen, vec![10, 20]);
+        meta.add_epoch(other, 2, 40);
+        meta.retain_epochs(|device, counter| *device == other && counter == 2);
+        assert_eq!((meta.epochs, meta.epoch_seen), (vec![(other, 2)], vec![40]));
     }
 
     #[test]
