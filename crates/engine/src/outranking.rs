@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use ajar_protocol::client_msg::ClientMsg;
 use ajar_protocol::envelope::EnvelopeType;
+use ajar_protocol::genesis::membership_seqs;
 use ajar_protocol::link::Cutoff;
 use ajar_protocol::{DeviceId, Frontier, PartyChain};
 
@@ -86,7 +87,7 @@ impl<S: Store> Replica<S> {
             let cutoffs = self.lift_void_cutoffs(place, &old);
             touched.extend(self.cut(now, &cutoffs)?);
             self.remake(now, touched)?;
-            self.defer_what_counts_now(&kept)?;
+            self.defer_what_counts_now(&kept, (place, link.seq))?;
         }
         self.pending.meta = true;
         self.pending.progress = true;
@@ -95,7 +96,7 @@ impl<S: Store> Replica<S> {
         self.place_taken(party, u64::MAX, link.hash());
         self.settle(now)?;
         self.try_deferred(now)?;
-        self.send_given_up_again();
+        self.forget_refusals(&party);
         self.subscribe_anew(send);
         Ok(())
     }
@@ -160,15 +161,36 @@ impl<S: Store> Replica<S> {
         cutoffs
     }
 
+    /// Whether the verdict on a kept envelope may be another one now that links from `seq` on
+    /// were replaced in the chain at `place`.
+    fn is_affected(
+        &mut self,
+        device: &DeviceId,
+        counter: u64,
+        (place, seq): (usize, u64),
+    ) -> Result<bool, EngineError> {
+        let envelope = self.stored_envelope(device, counter)?;
+        Ok(envelope.is_some_and(|envelope| {
+            let header = envelope.header();
+            let (lower, higher) = membership_seqs(&header.mhead);
+            let named = [lower, higher].get(place).copied();
+            named >= Some(seq) || self.epochs.get(&header.epoch).is_none()
+        }))
+    }
+
     /// Content that was left out, but would not be by someone who never saw the void links,
     /// waits in its place and is tried again.
     fn defer_what_counts_now(
         &mut self,
         kept: &[(DeviceId, u64, EnvelopeType)],
+        replaced: (usize, u64),
     ) -> Result<(), EngineError> {
         for (device, counter, kind) in kept {
             let waits = self.meta.deferred.contains(&(*device, *counter));
             if waits || *kind != EnvelopeType::Changes {
+                continue;
+            }
+            if !self.is_affected(device, *counter, replaced)? {
                 continue;
             }
             let counts = match self.open_again(device, *counter)? {

@@ -239,10 +239,11 @@ impl<S: Store> Replica<S> {
         let ours = |link: &Link| link.party == party && link.seq == seq;
         if self.proposed.take_if(|link| ours(link)).is_some() {
             self.pending.events.push(Event::LinkRefused(reason));
-        } else if reason.is_passing() && reason != Refusal::Gap {
+        }
+        if reason.is_passing() && reason != Refusal::Gap {
             self.pause(now, reason);
         } else {
-            // Links of ours that it should have lacked do not fit its chain.
+            // A link that should have been next does not fit its chain.
             self.ask_for_links(party, send);
         }
     }
@@ -328,9 +329,12 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    /// What the relay had refused may count again.
-    pub(crate) fn send_given_up_again(&mut self) {
+    /// A chain was replaced: what the relay had refused may count again, and it may be asked
+    /// for that chain again.
+    pub(crate) fn forget_refusals(&mut self, party: &PartyId) {
         if let Some(uplink) = &mut self.uplink {
+            uplink.asked_links.remove(party);
+            uplink.repeated_links.remove(party);
             for device in std::mem::take(&mut uplink.given_up) {
                 let durable = uplink.durable.get(&device).copied().unwrap_or(0);
                 uplink.sent.insert(device, durable);

@@ -11,13 +11,15 @@ use ajar_protocol::link::{
 };
 use ajar_protocol::relay_msg::RelayMsg;
 use ajar_protocol::{
-    DeviceId, DocId, Envelope, EnvelopeId, EpochId, Frontier, PartyChain, SpaceGenesis, label,
+    DeviceId, DocId, Envelope, EnvelopeId, EnvelopeType, EpochId, Frontier, PartyChain,
+    SpaceGenesis, label,
 };
 use automerge::ROOT;
 use automerge::transaction::Transactable;
 use ed25519_dalek::Signer;
 use rand_core::Rng;
 
+use crate::rogue::Rogue;
 use crate::world::{ANA, BEN, Device, World, rng};
 
 /// The keys of Ana's twelve words for the space of `World::online(seed)`.
@@ -132,6 +134,12 @@ struct Theft {
     seq: u64,
     /// The phone's last envelope before the theft.
     phone: Cutoff,
+    /// The device that is stolen.
+    thief: usize,
+    /// What the thief says counts of the laptop.
+    cutoff: Option<Cutoff>,
+    /// Everything that was honestly written.
+    wrote: Vec<(DocId, String, String)>,
     /// Whether every process dies and begins again whenever nothing is under way.
     restarts: bool,
 }
@@ -151,6 +159,7 @@ impl Theft {
         world.put(BEN, common, "ben", "before");
         world.put(BEN, his, "ben", "before");
         world.put(ANA, hers, "phone", "before");
+        world.put(tablet, hers, "tablet", "before");
         world.run();
         let phone = world.devices[ANA].home.device();
         let last = world.relay.frontier.of(&phone).unwrap();
@@ -172,9 +181,26 @@ impl Theft {
                 id: last.id,
                 reason: RevokeReason::Stolen,
             },
+            thief: ANA,
+            cutoff: None,
+            wrote: vec![
+                (common, "laptop".to_owned(), "before".to_owned()),
+                (common, "ben".to_owned(), "before".to_owned()),
+                (hers, "laptop".to_owned(), "before".to_owned()),
+                (hers, "phone".to_owned(), "before".to_owned()),
+                (hers, "tablet".to_owned(), "before".to_owned()),
+                (his, "ben".to_owned(), "before".to_owned()),
+            ],
             restarts: false,
             world,
         }
+    }
+
+    /// An honest device writes what must never be lost.
+    fn put(&mut self, who: usize, doc: DocId, key: &str) {
+        let (key, value) = (format!("{key} ({})", self.seq), format!("{who}"));
+        self.world.put(who, doc, &key, &value);
+        self.wrote.push((doc, key, value));
     }
 
     /// Everything that is under way arrives.
@@ -207,12 +233,12 @@ impl Theft {
     /// it, changes the key, and writes; one of the thief's devices makes a key too.
     fn steal(&mut self) {
         let laptop = self.world.devices[self.laptop].home.device();
-        let body = LinkBody::DeviceRevoke(nothing_of(laptop));
-        let link = by_device(&mut self.world, ANA, body);
+        let cutoff = self.cutoff.unwrap_or(nothing_of(laptop));
+        let link = by_device(&mut self.world, self.thief, LinkBody::DeviceRevoke(cutoff));
         self.world.inject_link(&link);
         self.rest();
         self.world.disconnect(self.laptop);
-        let first = self.world.link(ANA);
+        let first = self.world.link(self.thief);
         self.rest();
         self.stolen = self.world.new_doc(first, Ownership::Common);
         self.world.put(first, self.stolen, "thief", "1");
@@ -221,12 +247,11 @@ impl Theft {
         self.world
             .put(BEN, self.his, "under the phone's key", "ben");
         assert_eq!(self.maker_of_key(), self.phone.device);
-        self.world
-            .put(self.ben2, self.his, "and his other device", "ben2");
+        self.put(self.ben2, self.his, "and his other device");
         self.rest();
         // The next key is made by the thief's new device.
-        let (half, request) = self.world.new_half(ANA);
-        self.world.propose(ANA, &request).unwrap();
+        let (half, request) = self.world.new_half(self.thief);
+        self.world.propose(self.thief, &request).unwrap();
         self.world.run();
         self.world.put(first, self.stolen, "thief", "3");
         self.rest();
@@ -245,17 +270,16 @@ impl Theft {
         self.world
             .put(second, self.hers, "phone", "changed by the thief");
         self.rest();
-        self.thieves = vec![first, second];
+        self.thieves.extend([first, second]);
         // Ben adds a device, so that he makes a key himself.
         let (_, request) = self.world.new_half(BEN);
         self.world.propose(BEN, &request).unwrap();
         self.world.run();
-        self.world.put(BEN, self.his, "under his own key", "ben");
+        self.put(BEN, self.his, "under his own key");
         let ben = self.world.devices[BEN].home.device();
         assert_eq!(self.maker_of_key(), ben);
         self.rest();
-        self.world
-            .put(self.ben2, self.his, "under Ben's key", "ben2");
+        self.put(self.ben2, self.his, "under Ben's key");
         self.rest();
     }
 
@@ -267,7 +291,17 @@ impl Theft {
     }
 
     fn honest(&self, new: usize) -> Vec<usize> {
-        vec![BEN, self.laptop, self.tablet, self.ben2, new]
+        let mut all = vec![BEN, self.laptop, self.tablet, self.ben2, new];
+        all.retain(|who| *who != self.thief);
+        all
+    }
+
+    /// Key changes that the relay holds.
+    fn key_changes(&self) -> usize {
+        let kind = |bytes: &&Vec<u8>| Envelope::parse(bytes).unwrap().header().kind;
+        let log = self.world.relay.log.iter();
+        log.filter(|bytes| kind(bytes) == EnvelopeType::Epoch)
+            .count()
     }
 
     fn everyone_comes_back(&mut self, new: usize) {
@@ -299,20 +333,9 @@ impl Theft {
     fn assert_healed(&mut self, new: usize) {
         let expected = self.world.heads(BEN);
         for who in self.honest(new) {
-            for (doc, key, value) in [
-                (self.common, "laptop", "before"),
-                (self.hers, "laptop", "before"),
-                (self.hers, "phone", "before"),
-                (self.common, "ben", "before"),
-                (self.his, "ben", "before"),
-                (self.his, "under the phone's key", "ben"),
-                (self.his, "and his other device", "ben2"),
-                (self.his, "under the thief's key", "ben"),
-                (self.his, "under his own key", "ben"),
-                (self.his, "under Ben's key", "ben2"),
-            ] {
-                let found = self.value(who, doc, key);
-                assert_eq!(found.as_deref(), Some(value), "device {who}: {key}");
+            for (doc, key, value) in self.wrote.clone() {
+                let found = self.value(who, doc, &key);
+                assert_eq!(found, Some(value), "device {who}: {key}");
             }
             assert_eq!(self.value(who, self.stolen, "thief"), None, "device {who}");
             let world = &mut self.world;
@@ -379,6 +402,12 @@ fn the_words_undo_a_theft_and_nothing_that_anyone_honest_wrote_is_lost() {
     theft.world.run();
     theft.everyone_writes_on(new);
     theft.assert_healed(new);
+    // And then the key changes no more.
+    let changes = theft.key_changes();
+    for _ in 0..3 {
+        theft.everyone_writes_on(new);
+    }
+    assert_eq!(theft.key_changes(), changes);
     let ana = theft.world.devices[new].home.own_party();
     for who in [BEN, theft.tablet] {
         let notices = theft.world.notices(who);
@@ -418,17 +447,9 @@ fn devices_that_were_away_when_the_words_were_spoken_learn_of_it_and_keep_what_t
     let new = theft.outrank();
     theft.world.run();
     // They write on, under the thief's view, long after.
-    theft.world.put(theft.ben2, theft.his, "late", "ben2");
+    theft.put(theft.ben2, theft.his, "late");
     theft.everyone_comes_back(new);
     theft.assert_healed(new);
-    for who in theft.honest(new) {
-        let (his, ben2) = (theft.his, theft.ben2);
-        assert_eq!(theft.value(who, his, "late").as_deref(), Some("ben2"));
-        for author in [BEN, ben2] {
-            let key = format!("offline {author}");
-            assert_eq!(theft.value(who, his, &key).as_deref(), Some("2"));
-        }
-    }
     theft.everyone_writes_on(new);
 }
 
@@ -564,10 +585,10 @@ fn a_lying_relay_that_tells_only_one_device_of_the_words_changes_nothing_in_the_
     }));
     let new = theft.outrank();
     theft.world.run();
-    theft.world.put(BEN, theft.his, "told", "ben");
-    theft.world.put(ben2, theft.his, "not told", "ben2");
+    theft.put(BEN, theft.his, "told");
+    theft.put(ben2, theft.his, "not told");
     theft.world.run();
-    theft.world.put(BEN, theft.his, "told", "ben again");
+    theft.put(BEN, theft.his, "told again");
     theft.world.run();
     let chain = |world: &World, who: usize| world.devices[who].home.status().devices;
     assert_ne!(chain(&theft.world, BEN), chain(&theft.world, ben2));
@@ -575,11 +596,6 @@ fn a_lying_relay_that_tells_only_one_device_of_the_words_changes_nothing_in_the_
     theft.world.fault = None;
     theft.everyone_comes_back(new);
     theft.assert_healed(new);
-    for who in theft.honest(new) {
-        let his = theft.his;
-        assert_eq!(theft.value(who, his, "told").as_deref(), Some("ben again"));
-        assert_eq!(theft.value(who, his, "not told").as_deref(), Some("ben2"));
-    }
     theft.everyone_writes_on(new);
 }
 
@@ -721,4 +737,183 @@ fn a_device_that_the_words_take_away_keeps_its_home_to_read_and_writes_no_more()
     assert_eq!(theft.world.devices[first].home.status().kept, kept);
     assert!(theft.world.devices[first].home.check().findings.is_empty());
     theft.assert_healed(new);
+}
+
+#[test]
+fn years_later_another_device_is_stolen_and_the_words_undo_that_too() {
+    let mut theft = Theft::new(712);
+    theft.steal();
+    let new = theft.outrank();
+    theft.world.run();
+    theft.everyone_comes_back(new);
+    theft.assert_healed(new);
+    // The tablet this time; Ben's second device sleeps through the end of it.
+    theft.thief = theft.tablet;
+    let tablet = theft.world.devices[theft.tablet].home.device();
+    let last = theft.world.relay.frontier.of(&tablet).unwrap();
+    theft.phone = Cutoff {
+        device: tablet,
+        counter: last.counter,
+        id: last.id,
+        reason: RevokeReason::Stolen,
+    };
+    theft.seq = theft.world.relay.chains[theft.world.place(BEN) ^ 1].next_seq();
+    theft.put(new, theft.common, "between");
+    theft.world.run();
+    theft.steal();
+    theft.world.disconnect(theft.ben2);
+    theft.put(theft.ben2, theft.his, "offline");
+    let newer = theft.outrank();
+    theft.world.run();
+    let again = [BEN, theft.laptop, theft.ben2, new, newer];
+    theft.all_come_back(&again);
+    theft.assert_healed(new);
+    theft.assert_healed(newer);
+    for who in again {
+        theft.world.restart(who);
+        theft.world.connect(who);
+    }
+    theft.world.run();
+    theft.everyone_writes_on(new);
+    theft.assert_healed(newer);
+}
+
+/// The thief names another envelope than the laptop's own as the last that counts: that would
+/// make the laptop look as if it had two histories.
+#[test]
+fn a_thief_cannot_make_an_honest_device_look_forked_for_ever() {
+    let mut theft = Theft::new(713);
+    let laptop = theft.world.devices[theft.laptop].home.device();
+    let last = theft.world.relay.frontier.of(&laptop).unwrap();
+    theft.world.disconnect(theft.tablet);
+    theft.put(theft.laptop, theft.common, "sent just before");
+    theft.world.run();
+    theft.cutoff = Some(Cutoff {
+        device: laptop,
+        counter: last.counter + 1,
+        id: EnvelopeId([9; 32]),
+        reason: RevokeReason::Lost,
+    });
+    theft.steal();
+    theft.world.connect(theft.tablet);
+    theft.world.run();
+    let counter = last.counter + 1;
+    let forked = NoticeKind::Forked {
+        device: laptop,
+        counter,
+    };
+    for who in [BEN, theft.tablet] {
+        assert!(theft.world.notices(who).contains(&forked), "device {who}");
+    }
+    let new = theft.outrank();
+    theft.world.run();
+    theft.everyone_comes_back(new);
+    theft.assert_healed(new);
+    theft.everyone_writes_on(new);
+}
+
+#[test]
+fn a_member_cannot_fill_the_disk_with_keys_that_nothing_stands_on() {
+    let mut theft = Theft::new(714);
+    theft.steal();
+    let void = theft.world.relay.chains.clone();
+    let new = theft.outrank();
+    theft.world.run();
+    theft.everyone_comes_back(new);
+    let mut ben = Rogue::of(&mut theft.world, theft.ben2);
+    theft.world.disconnect(theft.ben2);
+    ben.chains = void;
+    let to = ben.recipients();
+    let keys = |world: &World| {
+        let ring = world.devices[BEN].store.clone().load_keys().unwrap();
+        (ring.unwrap().len() - 99) / 64
+    };
+    let before = keys(&theft.world);
+    for _ in 0..300 {
+        let bytes = ben.epoch(9, &[ben.epoch], &to);
+        theft.world.inject(bytes);
+        theft.world.run();
+    }
+    let after = keys(&theft.world);
+    assert!(
+        (before + 200..=before + 256).contains(&after),
+        "{before} {after}"
+    );
+    // Honest people go on, with as many key changes as it takes to hand them on: one.
+    theft.world.put(BEN, theft.his, "on", "ben");
+    theft.world.run();
+    let changes = theft.key_changes();
+    theft.world.put(BEN, theft.his, "on", "ben again");
+    theft.world.run();
+    assert_eq!(theft.key_changes(), changes);
+    assert_eq!(
+        theft.value(new, theft.his, "on").as_deref(),
+        Some("ben again")
+    );
+    theft.world.restart(BEN);
+}
+
+/// Ana and Ben write and come and go while the thief does, and the words come at some moment.
+#[test]
+fn whatever_the_order_everyone_honest_ends_with_the_same() {
+    for seed in 7200..7212 {
+        let mut theft = Theft::new(seed);
+        let mut rng = rng(seed);
+        let mut below = move |n: usize| usize::try_from(rng.next_u64() % n as u64).unwrap();
+        theft.steal();
+        let shared = theft.world.new_doc(BEN, Ownership::Common);
+        let mut new = None;
+        let words_at = below(120);
+        for turn in 0..120 {
+            if turn == words_at {
+                new = Some(theft.outrank());
+            }
+            let count = theft.world.devices.len();
+            let who = below(count);
+            let world = &mut theft.world;
+            match below(8) {
+                0 if world.devices[who].online => world.disconnect(who),
+                0 | 1 if !world.devices[who].online => world.connect(who),
+                2 | 3 => {
+                    let waiting = &mut world.devices[who].inbox;
+                    let n = waiting.len();
+                    if n > 1 && below(2) == 0 {
+                        waiting.swap(below(n), n - 1);
+                    }
+                    world.step(who, 1 + below(5));
+                }
+                4 => world.rotate(who),
+                5 => {
+                    let online = world.devices[who].online;
+                    world.restart(who);
+                    if online {
+                        world.connect(who);
+                    }
+                }
+                _ => {
+                    // Whoever may, on top of whatever is there.
+                    let doc = [shared, theft.stolen][below(2)];
+                    let (key, value) = (format!("{}", below(4)), format!("{turn}"));
+                    let _closed = world.edit(who, doc, |tx| tx.put(ROOT, key, value));
+                }
+            }
+        }
+        let new = new.unwrap();
+        theft.world.run();
+        theft.everyone_comes_back(new);
+        let expected = theft.world.heads(BEN);
+        for who in theft.honest(new) {
+            assert_eq!(
+                theft.world.heads(who),
+                expected,
+                "seed {seed}, device {who}"
+            );
+            for (doc, key, value) in theft.wrote.clone() {
+                let found = theft.value(who, doc, &key);
+                assert_eq!(found, Some(value), "seed {seed}, device {who}: {key}");
+            }
+            let status = theft.world.devices[who].home.status();
+            assert_eq!((status.parked, status.missing), (0, 0), "seed {seed}");
+        }
+    }
 }
