@@ -30,6 +30,8 @@ mod mutations;
 #[cfg(test)]
 mod new_words;
 #[cfg(test)]
+mod outranking;
+#[cfg(test)]
 mod relay_faults;
 #[cfg(test)]
 mod removal;
