@@ -237,14 +237,15 @@ impl<S: Store> Replica<S> {
         send: &mut Vec<ClientMsg>,
     ) {
         let ours = |link: &Link| link.party == party && link.seq == seq;
-        if self.proposed.take_if(|link| ours(link)).is_some() {
+        let proposed = self.proposed.take_if(|link| ours(link)).is_some();
+        if proposed {
             self.pending.events.push(Event::LinkRefused(reason));
         }
-        if reason.is_passing() && reason != Refusal::Gap {
-            self.pause(now, reason);
-        } else {
-            // A link that should have been next does not fit its chain.
+        if !reason.is_passing() || reason == Refusal::Gap {
+            // A link that should be next does not fit its chain.
             self.ask_for_links(party, send);
+        } else if !proposed {
+            self.pause(now, reason);
         }
     }
 

@@ -390,6 +390,12 @@ fn the_words_undo_a_theft_and_nothing_that_anyone_honest_wrote_is_lost() {
     }
     let new = theft.outrank();
     theft.world.run();
+    // On the same connection, what the thief had taken away comes again.
+    for who in [BEN, theft.tablet, theft.ben2] {
+        let found = theft.value(who, theft.common, "laptop");
+        assert_eq!(found.as_deref(), Some("before"), "device {who}");
+        assert_eq!(theft.value(who, theft.stolen, "thief"), None);
+    }
     theft.everyone_comes_back(new);
     theft.assert_healed(new);
     for who in theft.honest(new) {
@@ -482,6 +488,35 @@ fn a_long_time_under_the_thiefs_view_is_read_by_those_the_thief_had_shut_out() {
     }
     assert!(!theft.world.notices(laptop).iter().any(told));
     theft.everyone_comes_back(new);
+    theft.assert_healed(new);
+}
+
+/// Ana's new device changes the key first, so that Ben has one to write under: nothing but the
+/// others' need makes him hand on those that only he has.
+#[test]
+fn keys_that_only_ben_has_are_handed_on_although_there_is_one_to_write_under() {
+    let mut theft = Theft::new(715);
+    theft.steal();
+    theft.world.disconnect(BEN);
+    theft.world.disconnect(theft.ben2);
+    let new = theft.outrank();
+    theft.world.connect(new);
+    theft.world.run();
+    theft.world.rotate(new);
+    theft.world.run();
+    theft.world.connect(theft.laptop);
+    theft.world.run();
+    theft.world.connect(BEN);
+    theft.world.run();
+    theft.world.restart(BEN);
+    theft.world.connect(BEN);
+    theft.world.run();
+    theft.put(BEN, theft.his, "after");
+    let ben = theft.world.devices[BEN].home.device();
+    assert_eq!(theft.maker_of_key(), ben);
+    theft.world.run();
+    theft.world.connect(theft.ben2);
+    theft.world.run();
     theft.assert_healed(new);
 }
 
@@ -690,6 +725,42 @@ fn words_that_were_replaced_void_nothing_that_came_before_or_after() {
 }
 
 #[test]
+fn the_words_end_a_fork_that_the_thief_had_made() {
+    let mut theft = Theft::new(716);
+    let laptop = theft.world.devices[theft.laptop].home.device();
+    let one = by_device(
+        &mut theft.world,
+        ANA,
+        LinkBody::DeviceRevoke(nothing_of(laptop)),
+    );
+    let other = by_device(&mut theft.world, ANA, LinkBody::Policy { min_version: 1 });
+    theft.world.inject_link(&one);
+    theft.world.run();
+    let (now, party) = (theft.world.now, one.party);
+    let forked = NoticeKind::ChainFork { party };
+    for who in [BEN, theft.tablet] {
+        let bytes = other.as_bytes().to_vec();
+        let home = &mut theft.world.devices[who].home;
+        // The first time, the device asks whether there is more to it.
+        for expected in [1, 0] {
+            let message = vec![RelayMsg::Link(bytes.clone())];
+            let outputs = home.receive(now, message).unwrap();
+            assert_eq!(outputs.send.len(), expected);
+        }
+        assert!(theft.world.notices(who).contains(&forked));
+    }
+    let new = theft.outrank();
+    theft.world.run();
+    theft.everyone_comes_back(new);
+    theft.stolen = theft.world.new_doc(BEN, Ownership::Common);
+    theft.assert_healed(new);
+    for who in [BEN, theft.tablet] {
+        theft.world.restart(who);
+        assert!(!theft.world.notices(who).contains(&forked));
+    }
+}
+
+#[test]
 fn two_links_of_the_words_at_one_place_the_first_that_came_stays() {
     let seed = 710;
     let mut theft = Theft::new(seed);
@@ -867,7 +938,9 @@ fn whatever_the_order_everyone_honest_ends_with_the_same() {
         // The relay keeps some things from some, for a while.
         let mut lies = crate::world::rng(seed + 1);
         theft.world.fault = Some(Box::new(move |_, message| match &message {
-            RelayMsg::Link(_) | RelayMsg::Envelope(_) if lies.next_u64() % 8 == 0 => Vec::new(),
+            RelayMsg::Link(_) | RelayMsg::Envelope(_) if lies.next_u64().is_multiple_of(8) => {
+                Vec::new()
+            }
             _ => vec![message],
         }));
         for turn in 0..120 {
