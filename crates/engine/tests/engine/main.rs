@@ -26,6 +26,8 @@ mod mutations;
 #[cfg(test)]
 mod outranking;
 #[cfg(test)]
+mod outranking_faults;
+#[cfg(test)]
 mod relay_faults;
 #[cfg(test)]
 mod removal;
@@ -33,6 +35,8 @@ mod removal;
 mod rogue;
 #[cfg(test)]
 mod store_failures;
+#[cfg(test)]
+mod theft;
 #[cfg(test)]
 mod toy_relay;
 #[cfg(test)]
