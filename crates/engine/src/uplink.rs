@@ -255,14 +255,11 @@ impl<S: Store> Replica<S> {
         if proposed {
             self.pending.events.push(Event::LinkRefused(reason));
         }
-        if reason.is_passing() && reason != Refusal::Gap {
-            // Whoever proposed hears of it and may try again at once.
-            if !proposed {
-                self.pause(now, reason);
-            }
-        } else {
-            // A link that should have been next does not fit its chain.
+        if !reason.is_passing() || reason == Refusal::Gap {
+            // A link that should be next does not fit its chain.
             self.ask_for_links(party, send);
+        } else if !proposed {
+            self.pause(now, reason);
         }
     }
 

@@ -32,6 +32,8 @@ mod new_words;
 #[cfg(test)]
 mod outranking;
 #[cfg(test)]
+mod outranking_faults;
+#[cfg(test)]
 mod relay_faults;
 #[cfg(test)]
 mod removal;
@@ -45,6 +47,8 @@ mod schedule;
 mod store_failures;
 #[cfg(test)]
 mod telling;
+#[cfg(test)]
+mod theft;
 #[cfg(test)]
 mod toy_relay;
 #[cfg(test)]
