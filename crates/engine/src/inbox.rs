@@ -529,15 +529,7 @@ impl<S: Store> Replica<S> {
                     .batch
                     .put(Key::Link(party, seq), bytes.to_vec());
                 self.pending.meta = true;
-                let told = match body {
-                    LinkBody::DeviceAdd(_) => Some(NoticeKind::DeviceAdded { party }),
-                    LinkBody::DeviceRevoke(_) => Some(NoticeKind::DeviceRemoved { party }),
-                    LinkBody::Recover { .. } => Some(NoticeKind::Recovered { party }),
-                    _ => None,
-                };
-                if let Some(kind) = told {
-                    self.notice(now, kind);
-                }
+                self.tell_of_link(now, place, seq, &body);
                 self.place_taken(party, seq, hash);
                 self.pending.events.push(Event::Member { party });
                 match body {

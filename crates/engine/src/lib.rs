@@ -20,6 +20,7 @@ pub mod notice;
 pub mod outbox;
 pub mod output;
 pub mod pairing;
+mod proposals;
 mod rebuild;
 pub mod replica;
 mod space;

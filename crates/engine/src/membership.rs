@@ -1,30 +1,19 @@
-//! Own devices: adding one, removing one, and what a new one is given (protocol §2.3, §2.9
-//! *Own device*).
-//!
-//! Membership changes are online operations: a link is proposed to the relay, which accepts
-//! one link per place of a chain, and counts here only when the relay has stored it. That
-//! keeps two honest devices from forking their chain. A relay that lies about it gains
-//! nothing: what counts are the signatures.
+//! Own devices: what a new one is asked for and given, and the key change that goes with it
+//! (protocol §2.3, §2.9 *Own device*). Links are proposed in [`crate::Replica`]'s
+//! `propose_…`.
 
 use ajar_crypto::{DeviceSecrets, Entropy, EpochKey, Secret};
-use ajar_protocol::chain::ChainError;
-use ajar_protocol::client_msg::ClientMsg;
 use ajar_protocol::codec::{Reader, Writer};
 use ajar_protocol::error::Malformed;
 use ajar_protocol::genesis::SpaceKind;
-use ajar_protocol::link::{
-    Cutoff, DevicePublic, Link, LinkBody, NewDevice, RevokeReason, proof_hash,
-};
-use ajar_protocol::relay_msg::Refusal;
+use ajar_protocol::link::{DevicePublic, Link, proof_hash};
 use ajar_protocol::{
-    DeviceId, EnvelopeId, EpochId, Frontier, LinkHash, PartyChain, PartyId, SpaceGenesis, SpaceId,
-    limits,
+    DeviceId, EpochId, Frontier, LinkHash, PartyChain, PartyId, SpaceGenesis, SpaceId, limits,
 };
 use zeroize::Zeroizing;
 
-use crate::clock::Now;
-use crate::error::{EngineError, Misuse};
-use crate::output::{Event, Outputs};
+use crate::error::EngineError;
+use crate::output::Outputs;
 use crate::pairing::FoundError;
 use crate::replica::{NewSpace, Replica};
 use crate::store::Store;
@@ -78,7 +67,7 @@ impl LinkOffer {
 pub struct LinkRequest {
     /// Public keys of the new device.
     pub keys: DevicePublic,
-    proof: [u8; 64],
+    pub(crate) proof: [u8; 64],
 }
 
 impl LinkRequest {
@@ -222,84 +211,6 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    /// Proposes to add a device. It is in the chain when [`crate::Event::Member`] says so.
-    ///
-    /// # Errors
-    /// [`Misuse::NeedsRelay`] without a connection, [`Misuse::Closed`],
-    /// [`Misuse::LimitReached`] at eight devices, [`Misuse::ChangeUnderWay`] until the relay
-    /// has answered the one before, [`Misuse::LinkOutdated`] when the request was made for
-    /// another place or with keys that are in use.
-    pub fn propose_device(
-        &mut self,
-        now: Now,
-        request: &LinkRequest,
-    ) -> Result<Outputs, EngineError> {
-        let device = NewDevice {
-            keys: request.keys,
-            sealed_label: Vec::new(),
-            proof: request.proof,
-        };
-        self.propose(now, LinkBody::DeviceAdd(device))
-    }
-
-    /// Proposes to remove one of our other devices. What it wrote up to what has arrived here
-    /// stays; nothing later counts.
-    ///
-    /// # Errors
-    /// As [`Self::propose_device`]; [`Misuse::NoSuchDevice`] when it is not an active device
-    /// of ours, or this one.
-    pub fn propose_removal(
-        &mut self,
-        now: Now,
-        device: DeviceId,
-        reason: RevokeReason,
-    ) -> Result<Outputs, EngineError> {
-        let chain = self.space.chains.get(self.space.place);
-        let ours = chain.is_some_and(|chain| chain.active(&device).is_some());
-        if !ours || device == self.space.device {
-            return Err(Misuse::NoSuchDevice.into());
-        }
-        let last = self.progress.frontier.of(&device);
-        let cutoff = Cutoff {
-            device,
-            counter: last.map_or(0, |last| last.counter),
-            id: last.map_or(EnvelopeId::ZERO, |last| last.id),
-            reason,
-        };
-        self.propose(now, LinkBody::DeviceRevoke(cutoff))
-    }
-
-    fn propose(&mut self, now: Now, body: LinkBody) -> Result<Outputs, EngineError> {
-        self.may_write()?;
-        if !self.is_welcomed() {
-            return Err(Misuse::NeedsRelay.into());
-        }
-        // The relay answers by place alone: two links under way to one place could be
-        // mistaken for each other.
-        if self.proposed.is_some() {
-            return Err(Misuse::ChangeUnderWay.into());
-        }
-        let chain = self
-            .space
-            .chains
-            .get(self.space.place)
-            .ok_or(EngineError::Bug("no chain of our own"))?;
-        let place = chain.next_place(u64::try_from(now.wall_ms).unwrap_or(0));
-        let signer = self.space.device.0;
-        let link = Link::sign(place, body, signer, self.space.secrets.signing_key());
-        // What the others would refuse is not proposed.
-        self.space.check(&link).map_err(|error| match error {
-            ChainError::TooMany => Misuse::LimitReached,
-            _ => Misuse::LinkOutdated,
-        })?;
-        let send = vec![ClientMsg::AppendLink(link.as_bytes().to_vec())];
-        self.proposed = Some(link);
-        Ok(Outputs {
-            send,
-            events: Vec::new(),
-        })
-    }
-
     /// Makes a new epoch if there is none that exactly those who should read now can open,
     /// and sends it.
     ///
@@ -347,18 +258,6 @@ impl<S: Store> Replica<S> {
             out.raw(relay).raw(permit);
         }
         Zeroizing::new(out.finish())
-    }
-
-    /// A link has come to stand where one of ours was proposed to: ours, or another one, and
-    /// then ours is refused whatever the relay says of it.
-    pub(crate) fn place_taken(&mut self, party: PartyId, seq: u64, hash: LinkHash) {
-        let there = |link: &Link| link.party == party && link.seq <= seq;
-        if let Some(link) = self.proposed.take_if(|link| there(link))
-            && link.hash() != hash
-        {
-            let refused = Event::LinkRefused(Refusal::Conflict);
-            self.pending.events.push(refused);
-        }
     }
 
     /// Whether a device of either party may read and write.

@@ -111,18 +111,14 @@ impl<S: Store> Replica<S> {
         if self.meta.stale {
             return Err(Misuse::StaleCopy);
         }
-        let own = self.space.chains.get(self.space.place);
-        let active = own.is_some_and(|chain| chain.active(&self.space.device).is_some());
-        let left = self
-            .space
-            .chains
-            .iter()
-            .any(|chain| chain.left_at(chain.last_seq()).is_some());
-        if active && !left {
-            Ok(())
-        } else {
-            Err(Misuse::Closed)
+        if self.is_removed() {
+            return Err(Misuse::Removed);
         }
+        let mut chains = self.space.chains.iter();
+        if chains.any(|chain| chain.left_at(chain.last_seq()).is_some()) {
+            return Err(Misuse::Closed);
+        }
+        Ok(())
     }
 
     fn make<E>(

@@ -7,7 +7,7 @@ use ajar_protocol::auth::{Login, login_hash};
 use ajar_protocol::client_msg::{ClientMsg, Credential};
 use ajar_protocol::frontier::Position;
 use ajar_protocol::genesis::SpaceKind;
-use ajar_protocol::link::Link;
+use ajar_protocol::link::{Link, LinkBody, RootPublic};
 use ajar_protocol::{
     DeviceId, DocId, Envelope, Frontier, PartyChain, PartyId, SpaceGenesis, SpaceId,
 };
@@ -115,6 +115,7 @@ impl<S: Store> Replica<S> {
             ..Progress::default()
         };
         batch.put(Key::Frontier, progress.encode());
+        batch.put(Key::Notices, own_addition(&space).encode());
         store.commit(batch)?;
         // Last: whoever finds keys finds a whole replica, whenever the machine dies.
         store.save_keys(&encode_keys(&space.secrets, &new.epoch_keys))?;
@@ -357,6 +358,22 @@ impl<S: Store> Replica<S> {
         }
     }
 
+    /// Tells what a link that was just accepted means for the people.
+    pub(crate) fn tell_of_link(&mut self, now: Now, place: usize, seq: u64, body: &LinkBody) {
+        let ours = place == self.space.place;
+        let own_end =
+            matches!(body, LinkBody::DeviceRevoke(cutoff) if cutoff.device == self.space.device);
+        let told = NoticeKind::of_link(body, self.space.party_of(place), seq, ours);
+        if let Some(kind) = told.filter(|_| !own_end) {
+            self.notice(now, kind);
+        }
+        if self.is_removed() {
+            self.notice(now, NoticeKind::OwnDeviceRemoved);
+        } else {
+            self.pending.notices |= self.notices.settle(&NoticeKind::OwnDeviceRemoved);
+        }
+    }
+
     /// Id of the space.
     #[must_use]
     pub fn space_id(&self) -> SpaceId {
@@ -385,6 +402,35 @@ impl<S: Store> Replica<S> {
     #[must_use]
     pub fn device(&self) -> DeviceId {
         self.space.device
+    }
+
+    /// Whether this device was removed from its party: it may read, and nothing else.
+    #[must_use]
+    pub fn is_removed(&self) -> bool {
+        !self.is_active(&self.space.device)
+    }
+
+    /// Root keys of our own party in force: the public half of its twelve words.
+    ///
+    /// # Panics
+    /// Never: a replica is of a space in which its party has a chain.
+    #[must_use]
+    pub fn root(&self) -> RootPublic {
+        *self.own_chain().root()
+    }
+
+    /// Key slot of the twelve words that our own party stands on, 0 to 8.
+    ///
+    /// # Panics
+    /// Never: a replica is of a space in which its party has a chain.
+    #[must_use]
+    pub fn slot(&self) -> u8 {
+        self.own_chain().slot()
+    }
+
+    pub(crate) fn own_chain(&self) -> &PartyChain {
+        let chain = self.space.chains.get(self.space.place);
+        chain.expect("a replica is of a space in which its party has a chain")
     }
 
     /// How far every device's chain is applied here.
@@ -566,4 +612,21 @@ impl<S: Store> Replica<S> {
     pub(crate) fn own_position(&self) -> Option<Position> {
         self.progress.frontier.of(&self.space.device)
     }
+}
+
+/// The notice that the device of a space that begins here was added to one that was there
+/// before: what its owner's other devices show, it shows too.
+fn own_addition(space: &Space) -> Notices {
+    let mut notices = Notices::default();
+    let own = space.device(&space.device);
+    let link = own.and_then(|(place, device)| {
+        let chain = space.chains.get(place)?;
+        chain.links().get(usize::try_from(device.added).ok()?)
+    });
+    let kind = link.and_then(|link| NoticeKind::of_link(&link.body, link.party, link.seq, true));
+    if let (Some(kind), Some(link)) = (kind, link) {
+        let at_ms = i64::try_from(link.claimed_time_ms).unwrap_or(i64::MAX);
+        notices.add(Notice { kind, at_ms });
+    }
+    notices
 }

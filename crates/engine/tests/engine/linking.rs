@@ -101,7 +101,7 @@ fn only_another_active_device_of_ones_own_can_be_removed() {
     let victim = world.devices[laptop].home.device();
     let home = &mut world.devices[gone].home;
     let refused = home.propose_removal(world.now, victim, RevokeReason::Stolen);
-    assert_eq!(misuse(refused), Misuse::Closed);
+    assert_eq!(misuse(refused), Misuse::Removed);
 }
 
 #[test]
