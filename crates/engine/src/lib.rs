@@ -22,6 +22,7 @@ pub mod output;
 pub mod pairing;
 mod proposals;
 mod rebuild;
+pub mod recovery;
 pub mod replica;
 mod space;
 mod state;

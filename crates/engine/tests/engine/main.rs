@@ -24,6 +24,8 @@ mod linking;
 #[cfg(test)]
 mod mutations;
 #[cfg(test)]
+mod recovering;
+#[cfg(test)]
 mod relay_faults;
 #[cfg(test)]
 mod removal;
