@@ -406,16 +406,25 @@ impl<S: Store> Replica<S> {
     /// Root keys that the space began with.
     #[must_use]
     pub fn first_root(&self) -> Option<RootPublic> {
-        let chain = self.space.chains.get(self.space.place)?;
-        chain.root_at(0).copied()
+        self.own_chain().root_at(0).copied()
+    }
+
+    /// Whether this device came by a recovery and has written nothing yet: nobody else's key
+    /// is changed, and nothing of its own is said.
+    #[must_use]
+    pub fn is_recovery_unfinished(&self) -> bool {
+        let mut links = self.own_chain().links().iter();
+        let ours = |link: &&Link| subject(&link.body) == Some(self.space.device);
+        let recovered = links
+            .find(ours)
+            .is_some_and(|link| link.body.kind() == LinkKind::Recover);
+        recovered && self.own_position().is_none()
     }
 
     /// Somebody has seen more of a device than counted when it was recovered from: the relay
     /// did not show it then. That is told at once, because it is cut off for good.
     pub(crate) fn tell_lost(&mut self, now: Now, device: &DeviceId, counter: u64) {
-        let Some(chain) = self.space.chains.get(self.space.place) else {
-            return;
-        };
+        let chain = self.own_chain();
         let Some(revoked) = chain.device(device).and_then(|device| device.revoked) else {
             return;
         };

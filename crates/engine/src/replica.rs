@@ -428,7 +428,12 @@ impl<S: Store> Replica<S> {
         self.own_chain().slot()
     }
 
-    pub(crate) fn own_chain(&self) -> &PartyChain {
+    /// Chain of our own party, as far as it is known here.
+    ///
+    /// # Panics
+    /// Never: a replica is of a space in which its party has a chain.
+    #[must_use]
+    pub fn own_chain(&self) -> &PartyChain {
         let chain = self.space.chains.get(self.space.place);
         chain.expect("a replica is of a space in which its party has a chain")
     }

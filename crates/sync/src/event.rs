@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ajar_engine::{Event, Notice, SpaceStatus};
+use ajar_protocol::relay_msg::Refusal;
 use ajar_protocol::{DocId, PartyId};
 use tokio::sync::broadcast;
 
@@ -49,6 +50,8 @@ pub enum SpaceEvent {
         /// The party.
         party: PartyId,
     },
+    /// The relay did not take a change of the person's own devices; nothing changed.
+    MemberRefused(Refusal),
     /// Everything that the relay held has been received.
     CaughtUp,
     /// The relay has confirmed everything held here.
@@ -66,6 +69,7 @@ impl SpaceEvent {
         Some(match event {
             Event::DocumentChanged { doc, by, here, .. } => Self::Document { doc, by, here },
             Event::Member { party } => Self::Member { party },
+            Event::LinkRefused(reason) => Self::MemberRefused(reason),
             Event::CaughtUp => Self::CaughtUp,
             Event::Delivered => Self::Delivered,
             Event::Notice(notice) => Self::Notice(notice),

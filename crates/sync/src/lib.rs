@@ -27,7 +27,9 @@ mod error;
 mod event;
 mod home;
 mod invitation;
+mod membership;
 mod pairing;
+mod recovering;
 mod space;
 mod store;
 mod transport;
@@ -35,17 +37,23 @@ mod transport;
 pub use ajar_crypto::vault::{KdfParams, Passphrase};
 pub use ajar_crypto::words::WordsError;
 pub use ajar_crypto::{RecoveryPhrase, vault};
+pub use ajar_engine::recovery::{FoundChange, FoundDevice, RecoverError};
 pub use ajar_engine::replica::DeviceStatus;
 pub use ajar_engine::{DocInfo, Misuse, Notice, NoticeKind, Ownership, SpaceStatus};
 pub use ajar_protocol::address::{AddressError, RelayAddress};
 pub use ajar_protocol::genesis::SpaceKind;
+pub use ajar_protocol::link::LinkKind;
+pub use ajar_protocol::relay_msg::Refusal;
 pub use ajar_protocol::{DeviceId, DocId, PartyId, SpaceId};
 pub use automerge;
 
 pub use document::{ChangeError, Document};
 pub use error::{ConnectError, Error};
 pub use event::{Connection, Events, SpaceEvent, SpaceReport, Synced};
-pub use home::{Builder, CheckReport, Home, NewHome};
+pub use home::{
+    Builder, CheckReport, Home, MissingSpace, NewHome, Recovered, RecoveredSpace, Replaced, Review,
+    WordsCheck,
+};
 pub use invitation::{Invitation, InvitationError};
 pub use pairing::{Found, PairingCode};
 pub use space::{BatchEdit, Space};

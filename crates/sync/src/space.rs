@@ -246,7 +246,7 @@ impl Space {
         Events::new(self.worker().events())
     }
 
-    fn lock_driver(&self) -> MutexGuard<'_, Option<Driver>> {
+    pub(crate) fn lock_driver(&self) -> MutexGuard<'_, Option<Driver>> {
         self.inner
             .driver
             .lock()
@@ -273,7 +273,7 @@ impl Space {
     }
 
     /// Tries at once if the last attempt failed and the next one is a while away.
-    fn hurry(&self) {
+    pub(crate) fn hurry(&self) {
         let driver = self.lock_driver();
         let waiting = matches!(
             &*self.worker().connection().borrow(),
@@ -354,7 +354,7 @@ impl Space {
         self.settled().await.map_err(Error::Undelivered)
     }
 
-    async fn settled(&self) -> Result<(), ConnectError> {
+    pub(crate) async fn settled(&self) -> Result<(), ConnectError> {
         let mut connection = self.worker().connection();
         loop {
             match &*connection.borrow_and_update() {
@@ -372,7 +372,7 @@ impl Space {
         }
     }
 
-    fn why_not(&self) -> ConnectError {
+    pub(crate) fn why_not(&self) -> ConnectError {
         match &*self.worker().connection().borrow() {
             Connection::Waiting { why, .. } => why.clone(),
             Connection::Online { .. } => ConnectError::Busy,
@@ -400,7 +400,7 @@ impl Space {
 }
 
 /// Ends a connection that was made for one round only, should nobody wait for its end.
-struct Leave<'a>(Option<&'a Space>);
+pub(crate) struct Leave<'a>(pub(crate) Option<&'a Space>);
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {

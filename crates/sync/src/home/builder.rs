@@ -5,14 +5,17 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ajar_crypto::recovery::{NoSuchSlot, SLOTS};
 use ajar_crypto::vault::{
     KdfParams, LocalKeys, Passphrase, UnlockError, VAULT_HEADER, VaultHeader, VaultSlot, WhichSpace,
 };
-use ajar_crypto::{RecoveryPhrase, Secret};
+use ajar_crypto::{RecoveryPhrase, Secret, SlotPublic};
 use ajar_engine::Replica;
 use ajar_engine::pairing::OwnHalf;
+use ajar_engine::replica::NewSpace;
 use ajar_protocol::address::RelayAddress;
 use ajar_protocol::genesis::SpaceKind;
+use zeroize::Zeroizing;
 
 use super::keyfile::{KeyFile, Keys, read_at_most, replace};
 use super::lock::Lock;
@@ -85,8 +88,46 @@ impl Builder {
     /// [`Error::Unreadable`], [`Error::DiskFull`].
     pub fn create(self, new: NewHome) -> Result<(Home, RecoveryPhrase), Error> {
         let (name, device) = (checked_name(&new.name)?, checked_name(&new.device)?);
+        let mut entropy = clock::entropy();
+        let phrase = RecoveryPhrase::generate(&mut entropy)?;
+        let mut slots = all_slots(&phrase)?;
+        let own_slot = slots.remove(0);
+        let relay = new.relay.map(|relay| relay.to_string()).unwrap_or_default();
+        let keys = Keys {
+            name,
+            relay: relay.clone(),
+            slots,
+            device,
+            ..Keys::default()
+        };
+        let private_keys = Keys {
+            relay,
+            ..Keys::default()
+        };
+        let unfinished = self.begin(keys, Some(private_keys))?;
+        let half = OwnHalf::new(clock::now(), &mut entropy, &own_slot)?;
+        unfinished.put(SpaceKind::Private, half.found_private()?)?;
+        let home = unfinished.finish()?;
+        home.note_this_device()?;
+        Ok((home, phrase))
+    }
+
+    /// Fails where there is a home already, before anything is made or asked for.
+    pub(super) fn check_free(&self) -> Result<(), Error> {
+        if self.passphrase.is_none() {
+            return Err(Error::NoPassphrase);
+        }
+        if self.dir.exists() && remains::has_vault(&self.dir)? {
+            return Err(Error::AlreadyThere(self.dir.clone()));
+        }
+        Ok(())
+    }
+
+    /// Begins a home: the directory, both slots of the vault and both key files. Without
+    /// `private`, *Only me* is not on this device: its slot is under a passphrase that nobody
+    /// knows, so that it looks like one that is locked.
+    pub(super) fn begin(self, shared: Keys, private: Option<Keys>) -> Result<Unfinished, Error> {
         let passphrase = self.passphrase.ok_or(Error::NoPassphrase)?;
-        let private_passphrase = self.private_passphrase.as_ref().unwrap_or(&passphrase);
         let dir = make_dir(&self.dir)?;
         if remains::has_vault(&dir)? {
             return Err(Error::AlreadyThere(dir));
@@ -99,76 +140,46 @@ impl Builder {
         }
         remains::begin(&dir)?;
 
-        let mut entropy = clock::entropy();
-        let phrase = RecoveryPhrase::generate(&mut entropy)?;
-        let mut slots = Vec::new();
-        for slot in 0..=8 {
-            let keys = phrase
-                .slot_keys(slot)
-                .map_err(|_| Error::Bug("a key slot"))?;
-            slots.push(keys.public());
-        }
-        let own_slot = slots.remove(0);
-        let shared_lmk = Secret::random(&mut entropy)?;
-        let private_lmk = Secret::random(&mut entropy)?;
+        let nobodys = match private {
+            Some(_) => None,
+            None => Some(nobodys_passphrase()?),
+        };
+        let own = self.private_passphrase.as_ref().unwrap_or(&passphrase);
+        let private_passphrase = nobodys.as_ref().unwrap_or(own);
+        let shared_lmk = Secret::random(&mut clock::entropy())?;
+        let private_lmk = Secret::random(&mut clock::entropy())?;
+        let slot = |which, passphrase, lmk| {
+            VaultSlot::create(which, passphrase, self.kdf, lmk, &mut clock::entropy())
+        };
         let (shared_slot, private_slot) = std::thread::scope(|scope| {
-            let private = scope.spawn(|| {
-                let mut entropy = clock::entropy();
-                let which = WhichSpace::Private;
-                VaultSlot::create(
-                    which,
-                    private_passphrase,
-                    self.kdf,
-                    &private_lmk,
-                    &mut entropy,
-                )
-            });
-            let which = WhichSpace::Shared;
-            let shared = VaultSlot::create(
-                which,
-                &passphrase,
-                self.kdf,
-                &shared_lmk,
-                &mut clock::entropy(),
-            );
+            let private =
+                scope.spawn(|| slot(WhichSpace::Private, private_passphrase, &private_lmk));
+            let shared = slot(WhichSpace::Shared, &passphrase, &shared_lmk);
             (shared, private.join())
         });
         let private_slot = private_slot.map_err(|_| Error::Bug("making the private slot"))??;
         let header = VaultHeader::new(shared_slot?, private_slot)
             .map_err(|_| Error::Bug("a new vault header"))?;
-
-        let relay = new.relay.map(|relay| relay.to_string()).unwrap_or_default();
-        let keys = Keys {
-            name,
-            relay: relay.clone(),
-            slots,
-            device,
-            ..Keys::default()
-        };
         let shared = KeyFile::create(
             keys_path(&dir, SpaceKind::Shared),
             WhichSpace::Shared,
             LocalKeys::derive(&shared_lmk),
-            keys,
+            shared,
         )?;
-        let private = Arc::new(KeyFile::create(
+        let has_private = private.is_some();
+        let private = KeyFile::create(
             keys_path(&dir, SpaceKind::Private),
             WhichSpace::Private,
             LocalKeys::derive(&private_lmk),
-            Keys {
-                relay,
-                ..Keys::default()
-            },
-        )?);
-        let half = OwnHalf::new(clock::now(), &mut entropy, &own_slot)?;
-        let store = SealedStore::open(&store_path(&dir, SpaceKind::Private), Arc::clone(&private))?;
-        drop(Replica::create(store, half.found_private()?)?);
-        // Last: without it there is no home, and the next attempt starts afresh.
-        replace(&dir.join(VAULT), &header.encode())?;
-        remains::finished(&dir)?;
-        let home = Home::assemble(dir, lock, Arc::new(shared), Some(private))?;
-        home.note_this_device()?;
-        Ok((home, phrase))
+            private.unwrap_or_default(),
+        )?;
+        Ok(Unfinished {
+            dir,
+            lock,
+            header,
+            shared: Arc::new(shared),
+            private: has_private.then(|| Arc::new(private)),
+        })
     }
 
     /// Opens a home. Takes as long as guessing a passphrase is meant to cost, about half a
@@ -233,6 +244,56 @@ pub(super) fn checked_name(name: &str) -> Result<String, Error> {
         return Err(Error::BadName);
     }
     Ok(name)
+}
+
+/// Public halves of all nine slots of a phrase, the private one first.
+pub(super) fn all_slots(phrase: &RecoveryPhrase) -> Result<Vec<SlotPublic>, Error> {
+    (0..SLOTS)
+        .map(|slot| Ok(phrase.slot_keys(slot)?.public()))
+        .collect::<Result<_, NoSuchSlot>>()
+        .map_err(|_| Error::Bug("a key slot"))
+}
+
+/// A passphrase that is forgotten at once.
+fn nobodys_passphrase() -> Result<Passphrase, Error> {
+    let random: Secret<32> = Secret::random(&mut clock::entropy())?;
+    let mut text = Zeroizing::new(String::with_capacity(64));
+    for byte in random.expose() {
+        for half in [byte >> 4, byte & 15] {
+            text.push(char::from(b'a' + half));
+        }
+    }
+    Passphrase::new(&text).map_err(|_| Error::Bug("a random passphrase"))
+}
+
+/// A home that is being made. Until [`Self::finish`], the next attempt begins afresh.
+pub(super) struct Unfinished {
+    dir: PathBuf,
+    lock: Lock,
+    header: VaultHeader,
+    shared: Arc<KeyFile>,
+    private: Option<Arc<KeyFile>>,
+}
+
+impl Unfinished {
+    /// Makes the replica of a space in it.
+    pub(super) fn put(&self, kind: SpaceKind, space: NewSpace) -> Result<(), Error> {
+        let keys = match kind {
+            SpaceKind::Shared => Some(&self.shared),
+            SpaceKind::Private => self.private.as_ref(),
+        };
+        let keys = keys.ok_or(Error::Bug("a space without its key file"))?;
+        let store = SealedStore::open(&store_path(&self.dir, kind), Arc::clone(keys))?;
+        drop(Replica::create(store, space)?);
+        Ok(())
+    }
+
+    /// Writes the vault, without which there is no home, and opens it.
+    pub(super) fn finish(self) -> Result<Home, Error> {
+        replace(&self.dir.join(VAULT), &self.header.encode())?;
+        remains::finished(&self.dir)?;
+        Home::assemble(self.dir, self.lock, self.shared, self.private)
+    }
 }
 
 fn make_dir(dir: &Path) -> Result<PathBuf, Error> {

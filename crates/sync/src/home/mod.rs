@@ -16,7 +16,9 @@ mod keyfile;
 mod lock;
 mod mode;
 mod records;
+mod recovery;
 mod remains;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,6 +35,8 @@ pub use check::CheckReport;
 pub(crate) use keyfile::KeyFile;
 #[cfg(test)]
 pub(crate) use keyfile::Keys;
+pub use recovery::{MissingSpace, Recovered, RecoveredSpace, Review};
+pub use words::{Replaced, WordsCheck};
 
 use crate::clock;
 use crate::core::Worker;
@@ -297,6 +301,7 @@ impl Home {
     /// Checks whether pairing is possible and draws this side's half.
     fn begin_pairing(&self) -> Result<(OwnHalf, u8), Error> {
         self.check_unpaired()?;
+        self.check_slots()?;
         let now = clock::now();
         let failures = self.inner.shared.read(|keys| keys.failures.clone());
         let within = |span: i64| failures.iter().filter(move |at| is_lately(now, **at, span));
@@ -364,6 +369,7 @@ impl Home {
         let mut record = self.home_record();
         record.shared = Some(space.genesis.id());
         record.relay = relay.without_claim().to_string();
+        record.partner.clone_from(&partner);
         record.left_quietly = false;
         record.slots.insert(slot, space.genesis.id());
         self.inner.shared.update(|keys| {
