@@ -360,6 +360,10 @@ impl Home {
         wait: Duration,
         review: impl FnOnce(&Recovered) -> Review + Send + 'static,
     ) -> Result<Recovered, Error> {
+        self.space(SpaceKind::Private)?;
+        if self.space(SpaceKind::Shared).is_ok() {
+            return Err(Error::AlreadyPaired);
+        }
         if !self.check_words(phrase)?.all() {
             return Err(ajar_engine::Misuse::WrongWords.into());
         }

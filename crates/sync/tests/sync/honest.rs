@@ -146,7 +146,7 @@ pub(crate) struct Honest {
     relay: Arc<Relay>,
 }
 
-struct Relay {
+pub(crate) struct Relay {
     key: SigningKey,
     state: Mutex<State>,
     nameplates: AtomicU32,
@@ -157,6 +157,8 @@ struct Relay {
     /// Purpose that joiners are told, whatever the truth is.
     purpose: Option<Purpose>,
     meddle: Box<Meddle>,
+    /// A space that no device is let into.
+    shut: Mutex<Option<SpaceId>>,
     /// What recovery logins are shown.
     tamper: Mutex<Box<Tamper>>,
 }
@@ -192,6 +194,7 @@ impl Honest {
             recoveries: AtomicUsize::new(0),
             purpose,
             meddle,
+            shut: Mutex::default(),
             tamper: Mutex::new(Box::new(|message| Some(message.clone()))),
         });
         let serving = Arc::clone(&relay);
@@ -234,6 +237,15 @@ impl Honest {
         *self.relay.tamper.lock().unwrap() = Box::new(tamper);
     }
 
+    pub(crate) fn relay(&self) -> &Arc<Relay> {
+        &self.relay
+    }
+
+    /// Lets no device into this space from now on; recovery logins find it.
+    pub(crate) fn shut(&self, space: Option<SpaceId>) {
+        *self.relay.shut.lock().unwrap() = space;
+    }
+
     /// Goes back in time: the last envelopes that it holds of a space are gone.
     pub(crate) fn lose(&self, space: &SpaceId, last: usize) {
         let mut state = self.relay.state.lock().unwrap();
@@ -264,6 +276,10 @@ impl Honest {
 }
 
 impl Relay {
+    pub(crate) fn shut_for_devices(&self, space: SpaceId) {
+        *self.shut.lock().unwrap() = Some(space);
+    }
+
     async fn serve(self: Arc<Self>, mut peer: Peer) {
         match peer.hear().await {
             Some(ClientMsg::MailboxOpen(purpose)) => self.open(peer, purpose).await,
@@ -391,6 +407,7 @@ impl Relay {
         counter.fetch_add(1, Ordering::SeqCst);
         let key = self.key.verifying_key().to_bytes();
         login.verify(&key, &peer.exporter()).unwrap();
+        let shut = *self.shut.lock().unwrap();
         let admitted = {
             let state = self.state.lock().unwrap();
             let found = match recovery {
@@ -400,7 +417,8 @@ impl Relay {
                     .get(&login.space)
                     .filter(|h| h.is_member(&login)),
             };
-            found.and_then(|held| {
+            let open = found.filter(|held| recovery || Some(held.genesis.id()) != shut);
+            open.and_then(|held| {
                 login.space = held.genesis.id();
                 let genesis = RelayMsg::Genesis(held.genesis.encode());
                 let first = match recovery {

@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use ajar_protocol::relay_msg::RelayMsg;
+use ajar_sync::automerge::ROOT;
+use ajar_sync::automerge::transaction::Transactable;
 use ajar_sync::{
-    Builder, ConnectError, DeviceId, DocId, Error, Home, LinkKind, Misuse, NoticeKind, Recovered,
-    RecoveryPhrase, RelayAddress, Review, Space, SpaceKind,
+    Builder, ConnectError, DeviceId, DocId, Error, Home, LinkKind, Misuse, NoticeKind, Ownership,
+    Recovered, RecoveryPhrase, RelayAddress, Review, Space, SpaceKind,
 };
 use tempfile::TempDir;
 
@@ -459,25 +461,84 @@ async fn replaced_words_bring_everything_back_and_the_old_ones_nothing() {
     assert_eq!(text(&me, couple.mine).as_deref(), Some("only mine"));
 }
 
-/// The relay is gone after the first of both spaces: the same words finish it.
+/// The relay is gone after the first of both spaces: the same words finish it, and until then
+/// it can be seen which space stands on which.
 #[tokio::test(flavor = "multi_thread")]
 async fn replacing_words_goes_on_where_it_was_interrupted() {
     let couple = couple().await;
     let home = &couple.ana.home;
     let new = RecoveryPhrase::generate(&mut getrandom::SysRng).unwrap();
-    // A relay that takes the private space and does not know the shared one.
-    let half = Honest::seeded([7; 32]);
-    home.set_relay(half.address()).unwrap();
-    couple.ana.me().sync(WAIT).await.unwrap();
-    let mut nowhere = couple.relay.address().clone();
-    nowhere.port = 9;
-    couple.ana.home.set_relay(&nowhere).unwrap();
-    let offline = home.replace_words(&couple.words, &new, Duration::from_millis(300));
-    assert!(offline.await.is_err());
-    assert!(home.check_words(&couple.words).unwrap().all());
-    home.set_relay(couple.relay.address()).unwrap();
+    let us = couple.ana.us().status().unwrap().engine.space;
+    couple.relay.shut(Some(us));
+    let cut_short = home.replace_words(&couple.words, &new, WAIT).await;
+    assert!(matches!(cut_short, Err(Error::Undelivered(_))));
+    let check = home.check_words(&new).unwrap();
+    let half = [(SpaceKind::Private, true), (SpaceKind::Shared, false)];
+    assert_eq!(check.spaces, half);
+    couple.relay.shut(None);
     let done = home.replace_words(&couple.words, &new, WAIT).await.unwrap();
     assert_eq!(done.replaced.len(), 2);
+    let again = recover(couple.relay.address(), &new).await;
+    assert!(again.told.complete);
+    let us = again.space(SpaceKind::Shared);
+    assert_eq!(text(&us, couple.bens).as_deref(), Some("for Ana"));
+}
+
+/// Ana had left without a word. Her words bring *Only me* back, and Ben hears nothing of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_space_that_was_left_quietly_hears_nothing_of_a_recovery() {
+    let couple = couple().await;
+    let me = couple.ana.me();
+    let record = me.named_document(Ownership::Mine, "home").unwrap();
+    me.document(record)
+        .change(|tx| tx.put(ROOT, "left", "quiet"))
+        .unwrap();
+    me.sync(WAIT).await.unwrap();
+    let device = couple.ana.us().device().unwrap();
+    let before = couple.relay.chain(&device).next_seq();
+    let again = recover(couple.relay.address(), &couple.words).await;
+    assert!(again.told.complete && again.told.left_quietly);
+    assert!(again.home.space(SpaceKind::Shared).is_err());
+    let me = again.space(SpaceKind::Private);
+    assert_eq!(text(&me, couple.mine).as_deref(), Some("only mine"));
+    couple.ben.us().sync(WAIT).await.unwrap();
+    assert_eq!(couple.relay.chain(&device).next_seq(), before);
+    assert_eq!(kinds(&couple.ben.us()), []);
+}
+
+/// The relay is gone as soon as the home is there: the rest follows when it is back.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_relay_did_not_give_at_once_comes_when_it_is_back() {
+    let couple = couple().await;
+    let us = couple.ana.us().status().unwrap().engine.space;
+    couple.ana.me().sync(WAIT).await.unwrap();
+    let space = couple.ana.me().status().unwrap().engine.space;
+    // Recovery logins are let in as long as the link is not there; the device is not.
+    let new = called("Ana", Some(couple.relay.address()));
+    let dir = tempfile::tempdir().unwrap();
+    let shut = Arc::clone(couple.relay.relay());
+    let wait = Duration::from_secs(3);
+    let review = move |_: &Recovered| {
+        shut.shut_for_devices(space);
+        Review::go_on()
+    };
+    let recovering = builder(dir.path()).recover(new, couple.words.clone(), wait, review);
+    let (home, told) = recovering.await.unwrap();
+    assert!(!told.complete);
+    assert!(home.space(SpaceKind::Shared).is_err());
+    assert!(home.finish_recovery(wait).await.is_err());
+    couple.relay.shut(None);
+    home.finish_recovery(WAIT).await.unwrap();
+    let me = home.space(SpaceKind::Private).unwrap();
+    assert_eq!(text(&me, couple.mine).as_deref(), Some("only mine"));
+    let told = home
+        .recover_shared(&couple.words, None, WAIT, yes)
+        .await
+        .unwrap();
+    assert!(told.complete);
+    let shared = home.space(SpaceKind::Shared).unwrap();
+    assert_eq!(shared.status().unwrap().engine.space, us);
+    assert_eq!(text(&shared, couple.bens).as_deref(), Some("for Ana"));
 }
 
 /// A person who looks at the list of changes and does not know one of them.
