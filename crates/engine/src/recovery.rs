@@ -245,7 +245,8 @@ impl Found {
             return Vec::new();
         };
         let links = chain.links().iter().skip(1);
-        let last_by_words = links.clone().filter(|link| by_words(chain, link)).last();
+        let mut backwards = links.clone().rev();
+        let last_by_words = backwards.find(|link| by_words(chain, link));
         let fixed = last_by_words.map_or(0, |link| link.seq);
         links
             .map(|link| FoundChange {

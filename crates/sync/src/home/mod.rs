@@ -16,6 +16,7 @@ mod keyfile;
 mod lock;
 mod mode;
 mod records;
+mod recovered;
 mod recovery;
 mod remains;
 mod words;
@@ -35,7 +36,7 @@ pub use check::CheckReport;
 pub(crate) use keyfile::KeyFile;
 #[cfg(test)]
 pub(crate) use keyfile::Keys;
-pub use recovery::{MissingSpace, Recovered, RecoveredSpace, Review};
+pub use recovered::{MissingSpace, Recovered, RecoveredSpace, Review};
 pub use words::{Replaced, WordsCheck};
 
 use crate::clock;
