@@ -27,6 +27,7 @@ mod outranking;
 pub mod pairing;
 mod proposals;
 mod rebuild;
+pub mod recovery;
 pub mod replica;
 mod schedule;
 mod space;

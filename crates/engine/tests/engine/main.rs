@@ -34,6 +34,8 @@ mod outranking;
 #[cfg(test)]
 mod outranking_faults;
 #[cfg(test)]
+mod recovering;
+#[cfg(test)]
 mod relay_faults;
 #[cfg(test)]
 mod removal;
