@@ -154,6 +154,10 @@ impl<'a> Introduction<'a> {
             space,
             bytes: self.genesis.encode(),
         }];
+        writes.extend(chains.iter().map(|chain| Write::Login {
+            login: chain.root().login,
+            space,
+        }));
         let mut answers = Vec::new();
         for (party, link) in chains
             .iter()
@@ -231,6 +235,23 @@ pub(crate) async fn open(
     blocking(move || relay.hub.open(&space))
         .await
         .map_err(|e| unavailable(&e))
+}
+
+/// Finds the space of a recovery login key, with its genesis.
+pub(crate) async fn find(
+    relay: &Arc<Relay>,
+    login: [u8; 32],
+) -> Result<Option<(SpaceId, Vec<u8>)>, Refusal> {
+    let store = Arc::clone(&relay.store);
+    blocking(move || {
+        let Some(space) = store.login(&login)? else {
+            return Ok(None);
+        };
+        let genesis = store.genesis(&space)?;
+        Ok(genesis.map(|genesis| (space, genesis)))
+    })
+    .await
+    .map_err(|e| unavailable(&e))
 }
 
 /// Appends a link outside of a session and waits for the answer.

@@ -7,12 +7,12 @@ use std::time::Duration;
 use ajar_protocol::auth::Login;
 use ajar_protocol::client_msg::{ClientMsg, Credential};
 use ajar_protocol::relay_msg::{Refusal, RelayMsg};
-use ajar_protocol::{label, limits};
+use ajar_protocol::{DeviceId, SpaceId, label, limits};
 use quinn::{Connection, Incoming, VarInt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::admission::{Introduction, open};
+use crate::admission::{Introduction, find, open};
 use crate::mailbox;
 use crate::rate::Network;
 use crate::relay::{ConnectionSlot, Relay};
@@ -171,7 +171,7 @@ impl Guest<'_> {
     /// Checks a login and runs the session. Every refusal is the same, at the same time.
     async fn enter(&mut self, login: &Login, output: &mut Output) -> Result<End, End> {
         let start = Instant::now();
-        let (space, member) = match self.check(login).await {
+        let (space, member, genesis) = match self.check(login).await {
             Ok(entered) => entered,
             Err(reason) => {
                 self.pause(start).await;
@@ -180,10 +180,13 @@ impl Guest<'_> {
         };
         let (chains, frontier) = space.holds();
         let welcome = RelayMsg::Welcome {
-            permit: self.relay.identity.permit(&login.space),
+            permit: self.relay.identity.permit(&space.id()),
             chains,
             frontier,
         };
+        if let Some(genesis) = genesis {
+            output.say(&RelayMsg::Genesis(genesis)).await?;
+        }
         output.say(&welcome).await?;
         self.connection
             .set_receive_window(VarInt::from_u32(tls::MEMBER_WINDOW));
@@ -193,7 +196,9 @@ impl Guest<'_> {
         Ok(session::run(self.relay, space, member, frames, output, self.stop.clone()).await)
     }
 
-    async fn check(&self, login: &Login) -> Result<(Arc<Space>, Member), Refusal> {
+    /// Who logs in, and where. Whoever has only the twelve words does not know the space: it is
+    /// found by the login key, and its genesis is told.
+    async fn check(&self, login: &Login) -> Result<(Arc<Space>, Member, Option<Vec<u8>>), Refusal> {
         let mut exporter = [0; 32];
         self.connection
             .export_keying_material(&mut exporter, label::EXPORTER, b"")
@@ -201,13 +206,19 @@ impl Guest<'_> {
         login
             .verify(&self.relay.identity.public(), &exporter)
             .map_err(|_| Refusal::NotAdmitted)?;
-        let space = open(self.relay, login.space)
-            .await?
-            .ok_or(Refusal::NotAdmitted)?;
+        let by_key = login.space == SpaceId::ZERO && login.device == DeviceId::ZERO;
+        let (id, genesis) = if by_key {
+            let found = find(self.relay, login.auth).await?;
+            let (id, genesis) = found.ok_or(Refusal::NotAdmitted)?;
+            (id, Some(genesis))
+        } else {
+            (login.space, None)
+        };
+        let space = open(self.relay, id).await?.ok_or(Refusal::NotAdmitted)?;
         let member = space
             .member(&login.device, &login.auth)
             .ok_or(Refusal::NotAdmitted)?;
-        Ok((space, member))
+        Ok((space, member, genesis))
     }
 
     /// Waits until the time at which all refusals are given, so that how long ours took tells

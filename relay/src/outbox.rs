@@ -41,6 +41,9 @@ impl Cursor {
                 let next = self.links.entry(*party).or_default();
                 *next = (*next).max(seq.saturating_add(1));
             }
+            What::Outranking(party, seq) => {
+                self.links.insert(*party, seq.saturating_add(1));
+            }
         }
     }
 }
@@ -50,6 +53,8 @@ impl Cursor {
 pub(crate) enum What {
     Envelope(DeviceId, u64),
     Link(PartyId, u64),
+    /// A link that stands in the place of another one, and nothing behind it.
+    Outranking(PartyId, u64),
 }
 
 /// One thing to send; without a frame it only says that the session holds it already.
@@ -72,6 +77,14 @@ pub(crate) enum Work {
     Items(Vec<Item>),
     /// Finish, with this refusal if any.
     Close(Option<Refusal>),
+    /// Send the links that are lacking, then finish: one of them ended the membership.
+    Expel,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Closing {
+    Close(Option<Refusal>),
+    Expel,
 }
 
 #[derive(Debug, Default)]
@@ -81,7 +94,33 @@ struct State {
     subscribe: Option<Cursor>,
     queue: VecDeque<Item>,
     bytes: usize,
-    closing: Option<Option<Refusal>>,
+    /// From where the session lacks links, whatever its cursor says: an outranking one did not
+    /// get into the queue or was dropped with it. A row for each party at most.
+    rewound: BTreeMap<PartyId, u64>,
+    closing: Option<Closing>,
+}
+
+impl State {
+    /// Remembers what a catch-up by the cursor alone would leave out.
+    fn missed(&mut self, what: &What) {
+        if let What::Outranking(party, seq) = what {
+            let from = self.rewound.entry(*party).or_insert(*seq);
+            *from = (*from).min(*seq);
+        }
+    }
+
+    fn drop_queue(&mut self) {
+        while let Some(item) = self.queue.pop_front() {
+            self.missed(&item.what);
+        }
+        self.bytes = 0;
+    }
+
+    fn overflow(&mut self) {
+        self.drop_queue();
+        self.live = false;
+        self.overflowed = true;
+    }
 }
 
 /// The queue of one session.
@@ -113,27 +152,43 @@ impl Outbox {
         self.work.notify_one();
     }
 
-    /// From now on items are queued; what was queued before is covered by the catch-up.
-    pub(crate) fn go_live(&self) {
+    /// From now on items are queued; what was queued before is covered by the catch-up. Returns
+    /// from where links have to be sent again, whatever the cursor says.
+    pub(crate) fn go_live(&self) -> BTreeMap<PartyId, u64> {
         let mut state = self.lock();
+        state.drop_queue();
         state.live = true;
         state.overflowed = false;
-        state.queue.clear();
-        state.bytes = 0;
+        std::mem::take(&mut state.rewound)
+    }
+
+    /// Sends the session back to reading from storage.
+    pub(crate) fn again(&self) {
+        let mut state = self.lock();
+        if state.live {
+            state.overflow();
+            drop(state);
+            self.work.notify_one();
+        }
+    }
+
+    /// Drops what is queued; returns as [`Self::go_live`].
+    pub(crate) fn abandon(&self) -> BTreeMap<PartyId, u64> {
+        let mut state = self.lock();
+        state.drop_queue();
+        std::mem::take(&mut state.rewound)
     }
 
     /// Queues an item, if the session is live.
     pub(crate) fn push(&self, item: Item) {
         let mut state = self.lock();
         if !state.live {
-            return;
+            return state.missed(&item.what);
         }
         let size = ITEM + item.frame.as_ref().map_or(0, |frame| frame.len());
         if state.bytes + size > self.limit && !state.queue.is_empty() {
-            state.queue.clear();
-            state.bytes = 0;
-            state.live = false;
-            state.overflowed = true;
+            state.overflow();
+            state.missed(&item.what);
         } else {
             state.bytes += size;
             state.queue.push_back(item);
@@ -144,7 +199,16 @@ impl Outbox {
 
     /// Ends the session; the first reason counts.
     pub(crate) fn close(&self, reason: Option<Refusal>) {
-        self.lock().closing.get_or_insert(reason);
+        self.end(Closing::Close(reason));
+    }
+
+    /// Ends the session of somebody who is no member any more.
+    pub(crate) fn expel(&self) {
+        self.end(Closing::Expel);
+    }
+
+    fn end(&self, how: Closing) {
+        self.lock().closing.get_or_insert(how);
         self.work.notify_one();
         self.closed.notify_one();
     }
@@ -152,8 +216,10 @@ impl Outbox {
     /// Takes the next work, items up to about `most` bytes.
     pub(crate) fn take(&self, most: usize) -> Work {
         let mut state = self.lock();
-        if let Some(reason) = state.closing {
-            return Work::Close(reason);
+        match state.closing {
+            Some(Closing::Close(reason)) => return Work::Close(reason),
+            Some(Closing::Expel) => return Work::Expel,
+            None => {}
         }
         if let Some(cursor) = state.subscribe.take() {
             return Work::Subscribe(cursor);
@@ -192,6 +258,42 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const PARTY: PartyId = PartyId([2; 32]);
+
+    fn link(what: What) -> Item {
+        Item { what, frame: None }
+    }
+
+    #[test]
+    fn a_link_that_outranks_is_sent_however_the_queue_is_lost() {
+        let outbox = Outbox::new(1000);
+        // Before the subscription.
+        outbox.push(link(What::Outranking(PARTY, 5)));
+        assert_eq!(outbox.go_live().get(&PARTY), Some(&5));
+        // Sent from the queue: nothing is left to send, and the cursor goes back.
+        outbox.push(link(What::Outranking(PARTY, 3)));
+        let Work::Items(items) = outbox.take(1000) else {
+            panic!("it was queued");
+        };
+        let mut cursor = Cursor::default();
+        cursor.passed(&What::Link(PARTY, 8));
+        cursor.passed(&items[0].what);
+        assert_eq!(cursor.links.get(&PARTY), Some(&4));
+        assert_eq!(outbox.go_live().get(&PARTY), None);
+        // Dropped with the queue, one after the other, and when it overflows.
+        outbox.push(link(What::Outranking(PARTY, 3)));
+        outbox.push(link(What::Outranking(PARTY, 7)));
+        outbox.push(item(1, 900));
+        assert!(matches!(outbox.take(9), Work::Again));
+        outbox.push(link(What::Outranking(PARTY, 4)));
+        assert_eq!(outbox.go_live().get(&PARTY), Some(&3));
+        // Dropped because the session ends.
+        outbox.push(link(What::Outranking(PARTY, 6)));
+        outbox.expel();
+        assert!(matches!(outbox.take(1000), Work::Expel));
+        assert_eq!(outbox.abandon().get(&PARTY), Some(&6));
+    }
 
     fn item(counter: u64, bytes: usize) -> Item {
         Item {

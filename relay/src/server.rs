@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::data::{DataDir, DataError};
 use crate::identity::Identity;
 use crate::relay::Relay;
-use crate::storage::{LocalStore, Store, StoreError};
+use crate::storage::{LocalStore, Store, StoreError, logins};
 use crate::{committer, connection, tls};
 
 /// Said once the relay listens.
@@ -99,6 +99,13 @@ pub async fn serve_on(
         .address(&identity, listening)
         .map_err(|e| DataError::Address(e.to_string()))?;
     data.note_bound(listening)?;
+    let indexed = Arc::clone(&store);
+    let built = tokio::task::spawn_blocking(move || logins::build(indexed.as_ref()))
+        .await
+        .unwrap_or_else(|e| Err(StoreError::Failed(e.to_string())));
+    if let Err(error) = built {
+        tracing::warn!(%error, "the index of recovery logins is not complete; the next start tries again");
+    }
 
     let (ready_in, ready_out) = mpsc::unbounded_channel();
     let relay = Arc::new(Relay::new(

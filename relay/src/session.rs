@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use ajar_protocol::client_msg::ClientMsg;
 use ajar_protocol::frame::{self, Tag};
 use ajar_protocol::relay_msg::{EnvelopeName, Refusal, RelayMsg};
-use ajar_protocol::{Envelope, Link, limits};
+use ajar_protocol::{Envelope, Link, PartyId, limits};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::timeout;
 
@@ -158,7 +158,7 @@ impl Reader<'_> {
         if envelope.header().space != self.space.id() {
             return refuse(waiter, Refusal::Violation);
         }
-        if matches!(self.member, Member::Recovery(_)) {
+        if matches!(self.member, Member::Recovery { .. }) {
             return refuse(waiter, Refusal::NotAdmitted);
         }
         let Some(key) = self.space.author(&name.device) else {
@@ -264,11 +264,15 @@ impl Writer<'_> {
                     }
                 }
                 Work::Close(reason) => {
-                    while let Some(answer) = self.answers.recv().await {
-                        self.put(&answer.to_frame()).await?;
-                    }
-                    self.flush().await?;
+                    self.last_answers().await?;
                     return Ok(reason.map_or(End::Closed, End::Refused));
+                }
+                Work::Expel => {
+                    // The owner of a removed device should learn that it was removed.
+                    let links = self.space.last_links(self.outbox, &self.cursor);
+                    self.send_links(links).await?;
+                    self.last_answers().await?;
+                    return Ok(End::Refused(Refusal::NotAdmitted));
                 }
             }
         }
@@ -279,6 +283,14 @@ impl Writer<'_> {
             self.put(&answer.to_frame()).await?;
         }
         Ok(())
+    }
+
+    /// Answers all that was accepted; the reader has ended.
+    async fn last_answers(&mut self) -> Result<(), End> {
+        while let Some(answer) = self.answers.recv().await {
+            self.put(&answer.to_frame()).await?;
+        }
+        self.flush().await
     }
 
     async fn put(&mut self, frame: &[u8]) -> Result<(), End> {
@@ -298,10 +310,9 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Sends what is durable and the session lacks; live items queue up meanwhile.
-    async fn catch_up(&mut self) -> Result<(), End> {
-        let missing = self.space.subscribe(self.outbox, &self.cursor);
-        for (party, mut from, to) in missing.links {
+    async fn send_links(&mut self, ranges: Vec<(PartyId, u64, u64)>) -> Result<(), End> {
+        for (party, mut from, to) in ranges {
+            self.cursor.links.insert(party, from);
             while from < to {
                 let links = self.space.links(&party, from, to, LINKS);
                 if links.is_empty() {
@@ -314,6 +325,13 @@ impl Writer<'_> {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Sends what is durable and the session lacks; live items queue up meanwhile.
+    async fn catch_up(&mut self) -> Result<(), End> {
+        let missing = self.space.subscribe(self.outbox, &self.cursor);
+        self.send_links(missing.links).await?;
         if missing.envelopes.is_empty() {
             return Ok(());
         }

@@ -12,6 +12,7 @@ use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
+    device::sign,
     error::EntropyFailed,
     kdf::Expander,
     label,
@@ -126,6 +127,12 @@ pub struct SlotKeys {
 }
 
 impl SlotKeys {
+    /// Signs the hash of a recovery login (§2.8).
+    #[must_use]
+    pub fn sign_relay_auth(&self, hash: &[u8; 32]) -> [u8; 64] {
+        sign(&self.login, ajar_protocol::label::RELAY_AUTH, hash)
+    }
+
     /// What the device keeps and the party's GENESIS link publishes.
     #[must_use]
     pub fn public(&self) -> SlotPublic {

@@ -8,6 +8,7 @@ use ajar_crypto::epoch::{OpenEpochError, open_epoch};
 use ajar_protocol::epoch::{EpochReason, EpochRecord, Recipient};
 use ajar_protocol::{DeviceId, EpochId, VerifiedEnvelope};
 
+use crate::loose::{LooseKeys, Source};
 use crate::space::Space;
 
 /// Old keys that a new epoch carries; the padded history stays below its 64 KiB.
@@ -42,8 +43,11 @@ impl Epoch {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Epochs {
     all: BTreeMap<EpochId, Epoch>,
-    /// Keys from the history of an epoch whose own record has not arrived.
-    spare: BTreeMap<EpochId, EpochKey>,
+    /// Keys of epochs that have no valid record here.
+    pub(crate) loose: LooseKeys,
+    /// Kept EPOCH envelopes that stand on what the twelve words took away, or on what has not
+    /// arrived: they only give keys.
+    pub(crate) orphans: BTreeSet<(DeviceId, u64)>,
     /// Stored epochs, ahead of their place, that stand on others that have not arrived.
     pub(crate) waiting: Vec<(DeviceId, u64)>,
     /// The epoch last written under, and how many envelopes there were before it.
@@ -54,6 +58,9 @@ pub(crate) struct Epochs {
 pub(crate) enum Verdict {
     /// Valid; with the keys found in its history.
     Valid(Box<Epoch>, Vec<(EpochId, EpochKey)>),
+    /// Links or parents that it stands on are not there, and the twelve words may have taken
+    /// them away: good for reading, and nothing may stand on it.
+    Orphan,
     /// Links or parents that it stands on have not arrived.
     Early,
     /// Its author misbehaved.
@@ -84,25 +91,31 @@ impl Epochs {
         seen_ms: i64,
     ) {
         epoch.seen_ms = seen_ms;
-        if epoch.key.is_none() {
-            epoch.key = self
-                .spare
-                .remove(&id)
-                .filter(|key| key.commits_to(&space.id, epoch.number, &epoch.commitment));
+        self.orphans.remove(&(epoch.device, epoch.counter));
+        for key in self.loose.take(&id) {
+            if epoch.key.is_none() && key.commits_to(&space.id, epoch.number, &epoch.commitment) {
+                epoch.key = Some(key);
+            }
         }
+        // A relay that is filled anew will not have one from beyond a cut-off.
+        let source = if space.is_cut_off(&epoch.device, epoch.counter) {
+            Source::Told
+        } else {
+            Source::Handed
+        };
         self.all.entry(id).or_insert(epoch);
         for (old, key) in history {
-            self.offer_key(space, old, key);
+            self.offer_key(space, old, key, source);
         }
     }
 
     /// Takes a key that the history of an epoch or the key file names, if it is the
     /// committed one.
-    pub(crate) fn offer_key(&mut self, space: &Space, id: EpochId, key: EpochKey) {
+    pub(crate) fn offer_key(&mut self, space: &Space, id: EpochId, key: EpochKey, source: Source) {
         if self.all.contains_key(&id) {
             self.complete(space, &id, key);
         } else {
-            self.spare.entry(id).or_insert(key);
+            self.loose.offer(id, key, source);
         }
     }
 
@@ -126,30 +139,66 @@ impl Epochs {
         self.all.values().any(|epoch| epoch.key.is_none())
     }
 
-    /// Every key held, for the key file and for the history of a new epoch.
-    pub(crate) fn keys(&self) -> Vec<(EpochId, EpochKey)> {
+    /// Takes the keys of an EPOCH envelope that nothing may stand on.
+    pub(crate) fn take_orphan(&mut self, space: &Space, envelope: &VerifiedEnvelope) {
+        let header = envelope.header();
+        self.orphans.insert((header.device, header.counter));
+        if let Ok(opened) = open_epoch(envelope, &space.device.0, space.secrets.kem_secret()) {
+            self.offer_key(space, envelope.id().into(), opened.key, Source::Own);
+            // What this device had then, it may be the only one to have now.
+            let source = match header.device == space.device {
+                true => Source::Own,
+                false => Source::Told,
+            };
+            for (old, key) in opened.history {
+                self.offer_key(space, old, key, source);
+            }
+        }
+    }
+
+    /// Orphans of one author.
+    pub(crate) fn orphans_of(&self, device: &DeviceId) -> usize {
+        self.orphans.iter().filter(|(d, _)| d == device).count()
+    }
+
+    /// Every key of a valid epoch.
+    fn keys(&self) -> Vec<(EpochId, EpochKey)> {
         self.all
             .iter()
             .filter_map(|(id, epoch)| epoch.key.clone().map(|key| (*id, key)))
             .collect()
     }
 
-    /// Every key held, also of epochs whose record has not arrived, for the key file.
+    /// Every key that no kept envelope would give again, for the key file.
     pub(crate) fn all_keys(&self) -> Vec<(EpochId, EpochKey)> {
         let mut keys = self.keys();
-        keys.extend(self.spare.iter().map(|(id, key)| (*id, key.clone())));
+        keys.extend(self.loose.own());
+        // As many as the key file can count.
+        keys.truncate(usize::from(u16::MAX));
         keys
     }
 
-    /// The keys that go into the history of a new epoch: the newest, as many as fit. Older
-    /// ones stand in the history of the epochs that these belong to. A member who makes
-    /// epochs for fun can so never keep the others from making one.
-    pub(crate) fn newest_keys(&self) -> Vec<(EpochId, EpochKey)> {
+    /// The keys that go into the history of a new epoch, and to a new device: the newest, as
+    /// many as fit. Older ones stand in the history of the epochs that these belong to. A
+    /// member who makes epochs for fun can so never keep the others from making one. Keys
+    /// without a record come first once the twelve words may have taken records away.
+    pub(crate) fn history(&self, space: &Space) -> Vec<(EpochId, EpochKey)> {
+        let mut history = match space.has_root_link() {
+            true => self.loose.to_hand_on(),
+            false => Vec::new(),
+        };
         let mut keys = self.keys();
         let number = |id: &EpochId| self.all.get(id).map_or(0, |epoch| epoch.number);
         keys.sort_by_key(|(id, _)| std::cmp::Reverse(number(id)));
-        keys.truncate(HISTORY);
-        keys
+        history.extend(keys);
+        history.truncate(HISTORY);
+        history
+    }
+
+    /// Whether others may be unable to read what was written under a key that this device
+    /// has, until a new epoch hands it on.
+    pub(crate) fn has_unshared(&self, space: &Space) -> bool {
+        space.has_root_link() && self.loose.is_any_unshared()
     }
 
     /// Epochs that no other one follows. One that a removed device made beyond its cut-off
@@ -254,23 +303,28 @@ impl Epochs {
         let Ok(record) = EpochRecord::parse(envelope.body()) else {
             return Verdict::Invalid;
         };
-        // A head that is not in our chain may be one that has not arrived.
+        if space.chains.len() == 1 && record.head_higher != ajar_protocol::LinkHash::ZERO {
+            return Verdict::Invalid;
+        }
+        // What it stands on may not have arrived, or may have been taken away by the twelve
+        // words: then it would never come.
+        let missing = || match space.has_root_link() {
+            true => Verdict::Orphan,
+            false => Verdict::Early,
+        };
         let heads = [record.head_lower, record.head_higher];
         let mut seqs = Vec::new();
         for (chain, head) in space.chains.iter().zip(&heads) {
             match chain.seq_of(head) {
                 Some(seq) => seqs.push(seq),
-                None => return Verdict::Early,
+                None => return missing(),
             }
-        }
-        if space.chains.len() == 1 && record.head_higher != ajar_protocol::LinkHash::ZERO {
-            return Verdict::Invalid;
         }
         let mut number = 0;
         for parent in &record.parents {
             match self.all.get(parent) {
                 Some(parent) => number = number.max(parent.number),
-                None => return Verdict::Early,
+                None => return missing(),
             }
         }
         if record.number != number.saturating_add(1) {

@@ -79,7 +79,7 @@ impl<S: Store> Replica<S> {
                     .insert(&self.space, id, *epoch, history, seen_ms);
                 Stored::Taken
             }
-            Verdict::Early => Stored::Early,
+            Verdict::Orphan | Verdict::Early => Stored::Early,
             Verdict::Invalid => Stored::Invalid,
         })
     }

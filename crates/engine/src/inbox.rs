@@ -8,12 +8,10 @@
 use std::collections::BTreeMap;
 
 use ajar_crypto::epoch::open_epoch;
-use ajar_crypto::seal::open_envelope;
-use ajar_protocol::chain::{AppendOutcome, ChainError};
+use ajar_crypto::seal::{OpenError, open_envelope};
 use ajar_protocol::changes::Changes;
-use ajar_protocol::envelope::EnvelopeType;
+use ajar_protocol::envelope::{EnvelopeHeader, EnvelopeType};
 use ajar_protocol::frontier::Position;
-use ajar_protocol::link::{Link, LinkBody};
 use ajar_protocol::{DeviceId, DocId, Envelope, EnvelopeId, VerifiedEnvelope};
 use automerge::Change;
 
@@ -22,9 +20,11 @@ use crate::documents::{self, Intake, Loaded, apply, check_changes};
 use crate::epochs::Verdict;
 use crate::error::EngineError;
 use crate::notice::NoticeKind;
+use crate::orphans::ORPHANS;
 use crate::outbox::expand;
 use crate::output::Event;
 use crate::replica::Replica;
+use crate::space::View;
 use crate::store::{Key, Store};
 
 /// Parked envelopes of one device.
@@ -40,6 +40,8 @@ const DAMAGED_NOTICE: u32 = 3;
 const EVIDENCE: u32 = 64;
 /// Envelopes of one device that wait in their place for what a cut-off may have taken away.
 const DEFERRED: usize = 1024;
+/// Envelopes of one device that wait in their place for their key.
+const AWAITING_KEY: usize = 4096;
 /// Up to so many of them are tried again with every envelope that comes.
 const DEFERRED_TRIED: usize = 32;
 
@@ -62,12 +64,15 @@ impl<S: Store> Replica<S> {
             self.count_damaged(now);
             return Ok(());
         };
+        let is_epoch = envelope.header().kind == EnvelopeType::Epoch;
         let taken = self.consider(now, envelope)?;
         if matches!(taken, Taken::Accepted | Taken::Ahead) {
             self.settle(now)?;
-            // A long list waits for the next time that the relay has given everything.
-            if self.caught_up() && self.meta.deferred.len() <= DEFERRED_TRIED {
-                self.try_deferred()?;
+            // A long list waits for keys, or for the next time that the relay has given
+            // everything.
+            let few = self.meta.deferred.len() <= DEFERRED_TRIED;
+            if self.caught_up() && (few || is_epoch) {
+                self.try_deferred(now)?;
             }
         }
         Ok(())
@@ -198,13 +203,13 @@ impl<S: Store> Replica<S> {
             }
         }
         // The author's view of the membership.
-        let seqs = match self.space.seqs_of(&header.mhead) {
-            Ok(Some(seqs)) => seqs,
-            Ok(None) => {
+        let seqs = match self.space.view(&header.mhead, place, &author) {
+            View::Links(seqs) => seqs,
+            View::Early => {
                 self.park(unverified);
                 return Ok(Taken::Early);
             }
-            Err(()) => return self.leave_out(now, &verified),
+            View::Wrong => return self.leave_out(now, &verified),
         };
         if !seqs.get(place).is_some_and(|seq| author.active_at(*seq)) {
             return self.leave_out(now, &verified);
@@ -259,10 +264,19 @@ impl<S: Store> Replica<S> {
                     .insert(&self.space, id, *epoch, history, now.wall_ms);
                 // It may be here from before a cut-off was raised.
                 let place = (header.device, header.counter);
-                if !self.meta.epochs.contains(&place) {
-                    self.meta.epochs.push(place);
-                }
+                self.meta.add_epoch(place.0, place.1, now.wall_ms);
                 self.epochs.waiting.retain(|waiting| *waiting != place);
+                self.pending.meta = true;
+                self.pending.keys = true;
+                self.advance(&envelope);
+                self.try_waiting_epochs(now)?;
+                self.retry_orphans()?;
+                Ok(Taken::Accepted)
+            }
+            Verdict::Orphan if self.epochs.orphans_of(&header.device) < ORPHANS => {
+                self.epochs.take_orphan(&self.space, &envelope);
+                self.meta
+                    .add_epoch(header.device, header.counter, now.wall_ms);
                 self.pending.meta = true;
                 self.pending.keys = true;
                 self.advance(&envelope);
@@ -273,7 +287,7 @@ impl<S: Store> Replica<S> {
                 self.park(unverified);
                 Ok(Taken::Early)
             }
-            Verdict::Invalid => {
+            Verdict::Orphan | Verdict::Invalid => {
                 self.notice(
                     now,
                     NoticeKind::BadEpoch {
@@ -298,6 +312,12 @@ impl<S: Store> Replica<S> {
         // 6 and 7.
         let content = match self.open_content(seqs, &envelope) {
             Opened::Content(content) => content,
+            Opened::Early if self.may_await_key(&header) => {
+                // Its key may come with a later envelope of the same author.
+                self.defer(header.device, header.counter);
+                self.advance(&envelope);
+                return Ok(Taken::Accepted);
+            }
             Opened::Early => {
                 self.park(unverified);
                 return Ok(Taken::Early);
@@ -334,7 +354,7 @@ impl<S: Store> Replica<S> {
     pub(crate) fn open_content(&self, seqs: &[u64], envelope: &VerifiedEnvelope) -> Opened {
         let header = envelope.header();
         let Some(epoch) = self.epochs.get(&header.epoch) else {
-            return Opened::Early;
+            return self.open_loose(envelope);
         };
         let revoked_then = self.space.revoked_at(&epoch.seqs);
         let knows = self.space.revoked_at(seqs);
@@ -351,6 +371,33 @@ impl<S: Store> Replica<S> {
             Some(content) => Opened::Content(content),
             None => Opened::Refused,
         }
+    }
+
+    /// Opens content under an epoch that has no valid record here. The commitment in the
+    /// envelope tells the key, and nothing else about such an epoch counts.
+    fn open_loose(&self, envelope: &VerifiedEnvelope) -> Opened {
+        if !self.space.has_root_link() {
+            return Opened::Early;
+        }
+        for key in self.epochs.loose.of(&envelope.header().epoch) {
+            match open_envelope(envelope, key) {
+                Err(OpenError::WrongKey) => {}
+                Err(_) => return Opened::Refused,
+                Ok(plaintext) => {
+                    return expand(&plaintext).map_or(Opened::Refused, Opened::Content);
+                }
+            }
+        }
+        Opened::Early
+    }
+
+    /// Whether content whose key is not here is to wait in its place: its epoch may stand on
+    /// what the twelve words took away, and then its author hands on the key later.
+    fn may_await_key(&self, header: &EnvelopeHeader) -> bool {
+        let waiting = self.meta.deferred.iter();
+        self.space.has_root_link()
+            && self.epochs.get(&header.epoch).is_none()
+            && waiting.filter(|(d, _)| *d == header.device).count() < AWAITING_KEY
     }
 
     /// Whether content that stands on something missing is to wait in its place, so that the
@@ -539,42 +586,6 @@ impl<S: Store> Replica<S> {
         if self.damaged == DAMAGED_NOTICE {
             self.notice(now, NoticeKind::DamagedData);
         }
-    }
-
-    /// Takes one party-chain link from the relay.
-    pub(crate) fn take_link(&mut self, now: Now, bytes: &[u8]) -> Result<(), EngineError> {
-        let Ok(link) = Link::parse(bytes) else {
-            self.count_damaged(now);
-            return Ok(());
-        };
-        let body = link.body.clone();
-        let (party, seq, hash) = (link.party, link.seq, link.hash());
-        match self.space.append(link) {
-            Ok((_, AppendOutcome::Known)) | Err(ChainError::Gap { .. }) => {}
-            Ok((place, AppendOutcome::Appended)) => {
-                let party = self.space.party_of(place);
-                self.pending
-                    .batch
-                    .put(Key::Link(party, seq), bytes.to_vec());
-                self.pending.meta = true;
-                self.tell_of_link(now, place, seq, &body);
-                self.place_taken(party, seq, hash);
-                self.pending.events.push(Event::Member { party });
-                match body {
-                    LinkBody::DeviceRevoke(cutoff) => self.cut_off(now, &[cutoff])?,
-                    LinkBody::Recover { revoked, .. } => self.cut_off(now, &revoked)?,
-                    LinkBody::RevokeAmend(cutoff) => self.raise_cut_off(now, &cutoff),
-                    _ => {}
-                }
-                self.settle(now)?;
-                if self.caught_up() {
-                    self.try_deferred()?;
-                }
-            }
-            Err(ChainError::Fork { .. }) => self.notice(now, NoticeKind::ChainFork { party }),
-            Err(_) => self.count_damaged(now),
-        }
-        Ok(())
     }
 }
 

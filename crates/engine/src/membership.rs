@@ -256,7 +256,7 @@ impl<S: Store> Replica<S> {
     /// [`EngineError::Store`], [`EngineError::Damaged`].
     pub fn pack(&mut self) -> Result<Zeroizing<Vec<u8>>, EngineError> {
         let epochs_beyond = self.epochs_beyond()?;
-        let mut keys = self.epochs.newest_keys();
+        let mut keys = self.epochs.history(&self.space);
         keys.truncate(PACKED_KEYS);
         let mut out = Writer::with_capacity(64 << 10);
         let count = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);

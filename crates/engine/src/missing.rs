@@ -26,6 +26,7 @@ impl<S: Store> Replica<S> {
                 // Another device has what never came here, or it says so.
                 if self.space.device(device).is_some() {
                     self.hear_of(now, *device, position.counter);
+                    self.tell_lost(now, device, position.counter);
                 }
                 continue;
             }

@@ -208,6 +208,27 @@ impl Notices {
         before != self.list.len()
     }
 
+    /// Removes what was said about links of a party that contradicted each other, when the
+    /// twelve words have decided. Returns whether there was something.
+    pub(crate) fn settle_chain_fork(&mut self, party: &PartyId) -> bool {
+        let kind = NoticeKind::ChainFork { party: *party };
+        let before = self.list.len();
+        self.list.retain(|notice| notice.kind != kind);
+        before != self.list.len()
+    }
+
+    /// Removes what was said about a device that has two histories, when a cut-off that is
+    /// void had said so. Returns whether there was something.
+    pub(crate) fn settle_forked(&mut self, device: &DeviceId, counter: u64) -> bool {
+        let kind = NoticeKind::Forked {
+            device: *device,
+            counter,
+        };
+        let before = self.list.len();
+        self.list.retain(|notice| notice.kind != kind);
+        before != self.list.len()
+    }
+
     /// Removes what was said about an envelope that could be opened after all. Returns
     /// whether there was something.
     pub(crate) fn settle_unopenable(&mut self, device: &DeviceId, counter: u64) -> bool {

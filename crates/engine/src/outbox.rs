@@ -315,6 +315,7 @@ impl<S: Store> Replica<S> {
                 .get(place)
                 .map_or(ajar_protocol::LinkHash::ZERO, |chain| chain.head())
         };
+        let history = self.epochs.history(&self.space);
         let new = NewEpoch {
             number,
             reason,
@@ -322,7 +323,7 @@ impl<S: Store> Replica<S> {
             head_lower: head(0),
             head_higher: head(1),
             recipients: &recipients,
-            history: &self.epochs.newest_keys(),
+            history: &history,
         };
         let (envelope, key) = create_epoch(&self.placement()?, &new, &self.space.secrets, entropy)?;
         let commitment = ajar_protocol::epoch::EpochRecord::parse(epoch_payload(&envelope))
@@ -339,10 +340,11 @@ impl<S: Store> Replica<S> {
             counter: envelope.header().counter,
             seen_ms: 0,
         };
-        self.meta.epochs.push((epoch.device, epoch.counter));
+        self.meta
+            .add_epoch(epoch.device, epoch.counter, now.wall_ms);
         let id = EpochId::from(envelope.id());
         self.epochs
-            .insert(&self.space, id, epoch, Vec::new(), now.wall_ms);
+            .insert(&self.space, id, epoch, history, now.wall_ms);
         self.pending.meta = true;
         self.pending.keys = true;
         self.enqueue(&envelope);

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ajar_protocol::changes::{Changes, DocChanges};
 use ajar_protocol::envelope::EnvelopeType;
 use ajar_protocol::link::Cutoff;
-use ajar_protocol::{DeviceId, DocId, Frontier, Position, VerifiedEnvelope};
+use ajar_protocol::{DeviceId, DocId, Envelope, Frontier, PartyId, Position, VerifiedEnvelope};
 use automerge::Change;
 
 use crate::clock::Now;
@@ -24,10 +24,14 @@ use crate::inbox::{Content, Opened};
 use crate::notice::NoticeKind;
 use crate::output::Event;
 use crate::replica::Replica;
+use crate::space::View;
 use crate::store::{Key, Store};
 
 /// Epochs beyond its cut-off that are kept of one removed device.
 pub(crate) const EPOCHS_BEYOND: usize = 16;
+
+/// Documents that something goes from, with a device that had written it and its party.
+pub(crate) type Touched = BTreeMap<DocId, (DeviceId, PartyId)>;
 
 /// One kept envelope with changes, by what it touches.
 struct Written {
@@ -52,6 +56,18 @@ struct Replayed {
 impl<S: Store> Replica<S> {
     /// Applies the cut-offs of a link that was just accepted.
     pub(crate) fn cut_off(&mut self, now: Now, cutoffs: &[Cutoff]) -> Result<(), EngineError> {
+        let touched = self.cut(now, cutoffs)?;
+        self.remake(now, touched)
+    }
+
+    /// Takes what lies beyond cut-offs out of the chains of its authors. Returns the documents
+    /// that must be made anew for it.
+    pub(crate) fn cut(&mut self, now: Now, cutoffs: &[Cutoff]) -> Result<Touched, EngineError> {
+        let mut touched = Touched::new();
+        // One that was taken out of its chain keeps all that it had.
+        if self.space.is_outside() {
+            return Ok(touched);
+        }
         for cutoff in cutoffs {
             let device = cutoff.device;
             // A removed device keeps its own words for the person who holds it.
@@ -81,11 +97,11 @@ impl<S: Store> Replica<S> {
                 self.beyond.insert(device, last);
             }
             if known > keep {
-                self.undo(now, device, keep, known)?;
+                touched.extend(self.take_out(&device, keep)?);
             }
             self.cap_missing(&device, cutoff.counter);
         }
-        Ok(())
+        Ok(touched)
     }
 
     /// A cut-off was raised: what it lets in is missing until it comes. What came before was
@@ -97,36 +113,36 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    /// Takes the envelopes of a device after `keep` out of its chain, and what they did out
-    /// of the documents.
-    fn undo(
+    /// Takes the envelopes of a device after `keep` out of its chain. Returns what they had
+    /// touched.
+    pub(crate) fn take_out(
         &mut self,
-        now: Now,
-        device: DeviceId,
+        device: &DeviceId,
         keep: u64,
-        known: u64,
-    ) -> Result<(), EngineError> {
-        let mut touched = BTreeSet::new();
+    ) -> Result<Touched, EngineError> {
+        let known = self.progress.frontier.counter(device);
+        let mut touched = Touched::new();
         for counter in keep + 1..=known {
-            if let Some((_, content)) = self.content_of(&device, counter)? {
-                touched.extend(content.docs.iter().map(|item| item.doc));
+            if let Some((place, content)) = self.content_of(device, counter)? {
+                let by = (*device, self.space.party_of(place));
+                touched.extend(content.docs.iter().map(|item| (item.doc, by)));
             }
         }
-        touched.retain(|doc| self.directory.row(doc).is_some());
-        let last = self.stored_envelope(&device, keep)?;
+        touched.retain(|doc, _| self.directory.row(doc).is_some());
+        let last = self.stored_envelope(device, keep)?;
         for counter in keep + 1..=known {
             // A valid epoch stays: others may have written under it before they knew.
-            if !self.meta.epochs.contains(&(device, counter)) {
-                self.pending.batch.delete(Key::Envelope(device, counter));
+            if !self.meta.epochs.contains(&(*device, counter)) {
+                self.pending.batch.delete(Key::Envelope(*device, counter));
             }
         }
-        let others = self.progress.frontier.rows().filter(|(d, _)| **d != device);
+        let others = self.progress.frontier.rows().filter(|(d, _)| *d != device);
         let lowered = last.map(|envelope| {
             let position = Position {
                 counter: keep,
                 id: envelope.id(),
             };
-            (device, position)
+            (*device, position)
         });
         self.progress.frontier = others
             .map(|(d, p)| (*d, *p))
@@ -134,22 +150,18 @@ impl<S: Store> Replica<S> {
             .collect::<Frontier>();
         self.meta
             .deferred
-            .retain(|(author, counter)| *author != device || *counter <= keep);
+            .retain(|(author, counter)| author != device || *counter <= keep);
         self.pending.progress = true;
         self.pending.meta = true;
-        self.remake(now, device, touched)
+        Ok(touched)
     }
 
     /// Makes documents anew from the kept envelopes of all devices.
-    fn remake(
-        &mut self,
-        now: Now,
-        removed: DeviceId,
-        mut touched: BTreeSet<DocId>,
-    ) -> Result<(), EngineError> {
-        if touched.is_empty() {
+    pub(crate) fn remake(&mut self, now: Now, gone: Touched) -> Result<(), EngineError> {
+        let Some(first) = gone.values().next().copied() else {
             return Ok(());
-        }
+        };
+        let mut touched: BTreeSet<DocId> = gone.keys().copied().collect();
         let written = self.written()?;
         let mut refused = BTreeSet::new();
         // An envelope counts as a whole or not at all: leaving one out may touch more
@@ -184,8 +196,8 @@ impl<S: Store> Replica<S> {
                 }
             }
         }
-        let by = self.space.device(&removed).map(|(place, _)| place);
         for (doc, remade) in replayed.docs {
+            let (device, by) = gone.get(&doc).copied().unwrap_or(first);
             self.cache.drop_doc(&doc);
             let batch = &mut self.pending.batch;
             self.directory.update(doc, |row| {
@@ -193,8 +205,8 @@ impl<S: Store> Replica<S> {
             });
             self.pending.events.push(Event::DocumentChanged {
                 doc,
-                by: self.space.party_of(by.unwrap_or_default()),
-                device: removed,
+                by,
+                device,
                 here: false,
             });
         }
@@ -279,9 +291,14 @@ impl<S: Store> Replica<S> {
 
     /// Whether the changes of an envelope are in the documents as they were.
     fn was_applied(&mut self, written: &Written) -> Result<bool, EngineError> {
-        let Some((_, content)) = self.content_of(&written.device, written.counter)? else {
-            return Ok(false);
-        };
+        match self.content_of(&written.device, written.counter)? {
+            Some((_, content)) => self.is_in_documents(&content),
+            None => Ok(false),
+        }
+    }
+
+    /// Whether all these changes are in the documents.
+    pub(crate) fn is_in_documents(&mut self, content: &Changes) -> Result<bool, EngineError> {
         for item in &content.docs {
             let Some(row) = self.directory.row(&item.doc).copied() else {
                 return Ok(false);
@@ -320,35 +337,59 @@ impl<S: Store> Replica<S> {
         Content::Ready(ready)
     }
 
-    /// Content of a kept envelope, if it can be opened: the checks of §2.5 before those of
-    /// the changes themselves.
-    fn content_of(
+    /// Content of a kept envelope, if it can be opened.
+    pub(crate) fn content_of(
         &mut self,
         device: &DeviceId,
         counter: u64,
     ) -> Result<Option<(usize, Changes)>, EngineError> {
+        Ok(match self.open_again(device, counter)? {
+            Some((place, Opened::Content(content))) => Some((place, content)),
+            _ => None,
+        })
+    }
+
+    /// Opens a kept envelope with changes: the checks of §2.5 before those of the changes
+    /// themselves. `None` when it is none, or when its author could not have written it.
+    pub(crate) fn open_again(
+        &mut self,
+        device: &DeviceId,
+        counter: u64,
+    ) -> Result<Option<(usize, Opened)>, EngineError> {
         let Some(envelope) = self.stored_envelope(device, counter)? else {
             return Ok(None);
         };
-        let header = *envelope.header();
-        let Some((place, author)) = self.space.device(device) else {
-            return Ok(None);
-        };
-        let usable = header.kind == EnvelopeType::Changes
-            && !self.meta.quarantined.contains(&(*device, counter));
-        let Ok(Some(seqs)) = self.space.seqs_of(&header.mhead) else {
-            return Ok(None);
-        };
-        if !usable || !seqs.get(place).is_some_and(|seq| author.active_at(*seq)) {
+        if envelope.header().kind != EnvelopeType::Changes {
             return Ok(None);
         }
-        let Ok(verified) = envelope.verify(&author.keys.sign) else {
-            return Err(EngineError::Damaged("the signature of an envelope"));
+        let Some((place, seqs, verified)) = self.verify_again(envelope)? else {
+            return Ok(None);
         };
-        Ok(match self.open_content(&seqs, &verified) {
-            Opened::Content(content) => Some((place, content)),
-            Opened::Early | Opened::Refused => None,
-        })
+        Ok(Some((place, self.open_content(&seqs, &verified))))
+    }
+
+    /// Verifies a kept envelope: with the place of its author's party, and the links that the
+    /// author knew. `None` when its content is not to be looked at.
+    pub(crate) fn verify_again(
+        &self,
+        envelope: Envelope,
+    ) -> Result<Option<(usize, Vec<u64>, VerifiedEnvelope)>, EngineError> {
+        let header = *envelope.header();
+        let Some((place, author)) = self.space.device(&header.device) else {
+            return Ok(None);
+        };
+        let View::Links(seqs) = self.space.view(&header.mhead, place, author) else {
+            return Ok(None);
+        };
+        let place_in_chain = (header.device, header.counter);
+        let shut = self.meta.quarantined.contains(&place_in_chain);
+        if shut || !seqs.get(place).is_some_and(|seq| author.active_at(*seq)) {
+            return Ok(None);
+        }
+        match envelope.verify(&author.keys.sign) {
+            Ok(verified) => Ok(Some((place, seqs, verified))),
+            Err(_) => Err(EngineError::Damaged("the signature of an envelope")),
+        }
     }
 
     /// Remembers an envelope in its place whose content has no ground.
@@ -360,7 +401,7 @@ impl<S: Store> Replica<S> {
     }
 
     /// Tries again what has no ground.
-    pub(crate) fn try_deferred(&mut self) -> Result<(), EngineError> {
+    pub(crate) fn try_deferred(&mut self, now: Now) -> Result<(), EngineError> {
         let mut progress = true;
         while progress {
             progress = false;
@@ -376,9 +417,20 @@ impl<S: Store> Replica<S> {
                 self.pending.meta = true;
                 if self.apply_content(checked)? {
                     self.keep_content(place, device, &content)?;
+                    self.read_acks(now, place, &content)?;
                     self.pending.notices |= self.notices.settle_unopenable(&device, counter);
                     progress = true;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells of what waits for a key when the relay has nothing more.
+    pub(crate) fn tell_without_key(&mut self, now: Now) -> Result<(), EngineError> {
+        for (device, counter) in self.meta.deferred.clone() {
+            if let Some((_, Opened::Early)) = self.open_again(&device, counter)? {
+                self.notice(now, NoticeKind::Unopenable { device, counter });
             }
         }
         Ok(())
@@ -412,11 +464,12 @@ impl<S: Store> Replica<S> {
         let id = envelope.id().into();
         self.epochs
             .insert(&self.space, id, *epoch, history, now.wall_ms);
-        self.meta.epochs.push((device, counter));
+        self.meta.add_epoch(device, counter, now.wall_ms);
         let key = Key::Envelope(device, counter);
         self.pending.batch.put(key, envelope.as_bytes().to_vec());
         self.pending.meta = true;
         self.pending.keys = true;
+        self.retry_orphans()?;
         Ok(true)
     }
 }

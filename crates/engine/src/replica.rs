@@ -17,7 +17,7 @@ use crate::clock::Now;
 use crate::documents::{self, Cache, Directory, Owner, Ownership};
 use crate::epochs::Epochs;
 use crate::error::{EngineError, Misuse};
-use crate::handed_over::{Stored, epochs_to_keep};
+use crate::handed_over::epochs_to_keep;
 use crate::notice::{Notice, NoticeKind, Notices};
 use crate::output::Event;
 use crate::space::Space;
@@ -94,6 +94,26 @@ impl Pending {
     }
 }
 
+/// The chains as they are kept.
+fn load_chains<S: Store>(
+    store: &mut S,
+    genesis: &SpaceGenesis,
+    meta: &Meta,
+) -> Result<Vec<PartyChain>, EngineError> {
+    let mut chains = Vec::new();
+    for (party, count) in genesis.parties().into_iter().zip(&meta.links) {
+        let mut links = Vec::new();
+        for seq in 0..*count {
+            let link = store.load(&Key::Link(party, seq))?;
+            let link = link.ok_or(EngineError::Damaged("a link is missing"))?;
+            links.push(Link::parse(&link).map_err(|_| EngineError::Damaged("a link"))?);
+        }
+        let chain = PartyChain::from_links(links);
+        chains.push(chain.map_err(|_| EngineError::Damaged("a party chain"))?);
+    }
+    Ok(chains)
+}
+
 impl<S: Store> Replica<S> {
     /// Starts the replica of a new space and makes it durable. The key ring is written last:
     /// a store without one holds no replica, and is to be made anew.
@@ -101,7 +121,7 @@ impl<S: Store> Replica<S> {
     /// # Errors
     /// [`EngineError`]; there is no replica then.
     pub fn create(mut store: S, new: NewSpace) -> Result<Self, EngineError> {
-        let space = Space::new(new.genesis, new.chains, new.secrets)?;
+        let space = Space::new(new.genesis, new.chains, new.secrets, None)?;
         let mut batch = Batch::default();
         batch.put(Key::Genesis, space.genesis.encode());
         for chain in &space.chains {
@@ -117,9 +137,11 @@ impl<S: Store> Replica<S> {
             epochs.push((device, counter));
         }
         let meta = Meta {
+            epoch_seen: vec![0; epochs.len()],
             epochs,
             links: space.chains.iter().map(PartyChain::next_seq).collect(),
             permits: new.permits.into_iter().collect(),
+            place: u8::try_from(space.place).ok(),
             ..Meta::default()
         };
         batch.put(Key::Meta, meta.encode());
@@ -156,17 +178,9 @@ impl<S: Store> Replica<S> {
             .map_err(|_| EngineError::Damaged("the state"))?;
         let progress = Progress::decode(&need(Key::Frontier, "the frontier is missing")?)
             .map_err(|_| EngineError::Damaged("the frontier"))?;
-        let mut chains = Vec::new();
-        for (party, count) in genesis.parties().into_iter().zip(&meta.links) {
-            let mut links = Vec::new();
-            for seq in 0..*count {
-                let link = Link::parse(&need(Key::Link(party, seq), "a link is missing")?);
-                links.push(link.map_err(|_| EngineError::Damaged("a link"))?);
-            }
-            let chain = PartyChain::from_links(links);
-            chains.push(chain.map_err(|_| EngineError::Damaged("a party chain"))?);
-        }
-        let space = Space::new(genesis, chains, secrets)?;
+        let chains = load_chains(&mut store, &genesis, &meta)?;
+        let space = Space::new(genesis, chains, secrets, meta.place)?;
+        let mut need = |key: Key, what| store.load(&key)?.ok_or(EngineError::Damaged(what));
         let mut directory = Directory::default();
         for page in 0..meta.pages {
             directory
@@ -203,34 +217,6 @@ impl<S: Store> Replica<S> {
         replica.load_epochs(epoch_keys)?;
         replica.quarantine_suspect()?;
         Ok(replica)
-    }
-
-    fn load_epochs(
-        &mut self,
-        keys: Vec<(ajar_protocol::EpochId, ajar_crypto::EpochKey)>,
-    ) -> Result<(), EngineError> {
-        let mut later = self.meta.epochs.clone();
-        loop {
-            let before = later.len();
-            for (device, counter) in std::mem::take(&mut later) {
-                // One that is not in its place yet may wait for those that it stands on.
-                let ahead = counter > self.progress.frontier.counter(&device);
-                match self.take_stored_epoch(&device, counter, 0)? {
-                    Stored::Taken => {}
-                    Stored::Early if ahead => later.push((device, counter)),
-                    Stored::Invalid if ahead => {}
-                    _ => return Err(EngineError::Damaged("an epoch")),
-                }
-            }
-            if later.is_empty() || later.len() == before {
-                break;
-            }
-        }
-        self.epochs.waiting = later;
-        for (id, key) in keys {
-            self.epochs.offer_key(&self.space, id, key);
-        }
-        Ok(())
     }
 
     /// An envelope that killed the process twice is not tried a third time.
@@ -289,6 +275,7 @@ impl<S: Store> Replica<S> {
         }
         if pending.meta {
             self.meta.links = self.space.chains.iter().map(PartyChain::next_seq).collect();
+            self.meta.place = u8::try_from(self.space.place).ok();
             pending.batch.put(Key::Meta, self.meta.encode());
         }
         if pending.progress {
@@ -334,18 +321,8 @@ impl<S: Store> Replica<S> {
             Some(bytes) => Notices::decode(&bytes).map_err(damaged)?,
             None => Notices::default(),
         };
-        let mut chains = Vec::new();
-        for (chain, count) in self.space.chains.iter().zip(&self.meta.links) {
-            let kept = chain
-                .links()
-                .iter()
-                .filter(|link| link.seq < *count)
-                .cloned();
-            chains.push(
-                PartyChain::from_links(kept).map_err(|_| EngineError::Damaged("a party chain"))?,
-            );
-        }
-        self.space.chains = chains;
+        // Not from memory: a link of the twelve words may have replaced some there.
+        self.space.chains = load_chains(&mut self.store, &self.space.genesis, &self.meta)?;
         let keys = self
             .store
             .load_keys()?

@@ -36,9 +36,21 @@ impl<S: Store> Replica<S> {
         if self.epochs.leaves_out(&self.space) {
             return Ok(true);
         }
+        if self.epochs.has_unshared(&self.space) {
+            return Ok(true);
+        }
         let written = self.written_under(&id)?;
-        let current = self.epochs.get_mut(&id);
-        Ok(current.is_some_and(|epoch| epoch.has_served(now, written)))
+        let Some(current) = self.epochs.get_mut(&id) else {
+            return Ok(true);
+        };
+        let unknown = current.seen_ms == 0;
+        let served = current.has_served(now, written);
+        if unknown {
+            let (device, counter) = (current.device, current.counter);
+            self.meta.set_epoch_seen(&device, counter, now.wall_ms);
+            self.pending.meta = true;
+        }
+        Ok(served)
     }
 
     /// Envelopes written since an epoch began, at least those under it. Zero while there are

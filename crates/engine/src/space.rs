@@ -19,11 +19,31 @@ pub(crate) struct Space {
     pub(crate) secrets: DeviceSecrets,
 }
 
+/// What the author of an envelope knew of the membership.
+pub(crate) enum View {
+    /// These links.
+    Links(Vec<u64>),
+    /// Links that have not arrived.
+    Early,
+    /// Links that never were.
+    Wrong,
+}
+
+/// Number of the first link that the twelve words signed. Every other one is signed by a device
+/// of the chain.
+fn root_seq(chain: &PartyChain) -> Option<u64> {
+    let by_root = |link: &&Link| chain.device(&DeviceId(link.signer)).is_none();
+    chain.links().iter().find(by_root).map(|link| link.seq)
+}
+
 impl Space {
+    /// `place` is that of our own party, if it is known: it counts when this device is in no
+    /// chain any more.
     pub(crate) fn new(
         genesis: SpaceGenesis,
         chains: Vec<PartyChain>,
         secrets: DeviceSecrets,
+        place: Option<u8>,
     ) -> Result<Self, EngineError> {
         genesis
             .verify(&chains.iter().collect::<Vec<_>>())
@@ -32,6 +52,8 @@ impl Space {
         let place = chains
             .iter()
             .position(|chain| chain.device(&device).is_some())
+            .or(place.map(usize::from))
+            .filter(|place| *place < chains.len())
             .ok_or(EngineError::Damaged(
                 "this device is in no chain of the space",
             ))?;
@@ -86,11 +108,53 @@ impl Space {
         membership_head(&self.refs(), &self.seqs()).ok_or(EngineError::Bug("membership head"))
     }
 
+    /// The view behind a membership head, of an author of the party at `place`.
+    ///
+    /// A head that does not fit these chains may name links that the twelve words took away
+    /// since. Its author is then taken to know as little as it may have known: the link that
+    /// added it, and the other party's first. It could have named that itself, so nobody gains
+    /// anything, and nothing that an honest device wrote is refused.
+    pub(crate) fn view(&self, mhead: &[u8; 32], place: usize, author: &ChainDevice) -> View {
+        match self.seqs_of(mhead) {
+            Ok(Some(seqs)) => View::Links(seqs),
+            _ if self.may_be_voided(mhead) => {
+                let mut seqs = vec![0; self.chains.len()];
+                if let Some(own) = seqs.get_mut(place) {
+                    *own = author.added;
+                }
+                View::Links(seqs)
+            }
+            Ok(None) => View::Early,
+            Err(()) => View::Wrong,
+        }
+    }
+
+    /// Whether a membership head may name links that a link of the twelve words voided: such a
+    /// link stands at one of the two places or before it.
+    fn may_be_voided(&self, mhead: &[u8; 32]) -> bool {
+        let (lower, higher) = membership_seqs(mhead);
+        if self.chains.len() < 2 && higher != 0 {
+            return false;
+        }
+        let mut named = self.chains.iter().zip([lower, higher]);
+        named.any(|(chain, seq)| root_seq(chain).is_some_and(|root| root <= seq))
+    }
+
+    /// Whether the twelve words signed any link, so that they may have voided others.
+    pub(crate) fn has_root_link(&self) -> bool {
+        self.chains.iter().any(|chain| root_seq(chain).is_some())
+    }
+
+    /// Whether the twelve words took this device out of its chain.
+    pub(crate) fn is_outside(&self) -> bool {
+        self.device(&self.device).is_none()
+    }
+
     /// Sequence numbers behind a membership head: `Ok(None)` when a chain here is shorter.
     ///
     /// # Errors
     /// When the head is not that of these chains.
-    pub(crate) fn seqs_of(&self, mhead: &[u8; 32]) -> Result<Option<Vec<u64>>, ()> {
+    fn seqs_of(&self, mhead: &[u8; 32]) -> Result<Option<Vec<u64>>, ()> {
         let (lower, higher) = membership_seqs(mhead);
         let seqs: Vec<u64> = [lower, higher]
             .into_iter()
@@ -148,10 +212,10 @@ impl Space {
         revoked.map(|revocation| revocation.cutoff.counter)
     }
 
-    /// Whether any device was ever removed.
+    /// Whether any device was ever removed, by a link or by taking away the one that added it.
     pub(crate) fn has_removed(&self) -> bool {
         let mut devices = self.chains.iter().flat_map(PartyChain::devices);
-        devices.any(|(_, device)| device.revoked.is_some())
+        devices.any(|(_, device)| device.revoked.is_some()) || self.has_root_link()
     }
 
     /// Checks a link as [`Self::append`] does, and changes nothing.
@@ -166,6 +230,34 @@ impl Space {
         let place = self.place_for(&link)?;
         let chain = self.chains.get_mut(place).ok_or(ChainError::WrongParty)?;
         chain.append(link).map(|outcome| (place, outcome))
+    }
+
+    /// Place and chain that a link of the twelve words leaves, which voids what stands where it
+    /// belongs and after.
+    ///
+    /// # Errors
+    /// As [`PartyChain::outranked_by`].
+    pub(crate) fn outranked_by(&self, link: Link) -> Result<(usize, PartyChain), ChainError> {
+        let place = self.place_for(&link)?;
+        let chain = self.chains.get(place).ok_or(ChainError::WrongParty)?;
+        Ok((place, chain.outranked_by(link)?))
+    }
+
+    /// Whether a link of a device contradicts one of the twelve words, on the same ground: it
+    /// is void, whoever still has it.
+    pub(crate) fn is_void(&self, link: &Link) -> bool {
+        let of = |chain: &&PartyChain| chain.id() == link.party;
+        let (Some(chain), Some(before)) = (self.chains.iter().find(of), link.seq.checked_sub(1))
+        else {
+            return false;
+        };
+        let root = chain.root_at(before).map(|root| root.root_id());
+        let ours = usize::try_from(link.seq)
+            .ok()
+            .and_then(|place| chain.links().get(place));
+        chain.head_at(before) == Some(link.prev)
+            && ours.is_some_and(|ours| Some(ours.signer) == root)
+            && Some(link.signer) != root
     }
 
     fn place_for(&self, link: &Link) -> Result<usize, ChainError> {

@@ -19,6 +19,9 @@ pub(crate) struct Meta {
     pub(crate) pages: u32,
     /// Epochs by the envelope that created them, in order of arrival.
     pub(crate) epochs: Vec<(DeviceId, u64)>,
+    /// When each of them was first seen here, in ms since 1970 by this device's clock; 0 when
+    /// that is not known. One for each epoch.
+    pub(crate) epoch_seen: Vec<i64>,
     /// Permits by relay key.
     pub(crate) permits: BTreeMap<[u8; 32], [u8; 64]>,
     /// Devices with two histories, and the counter from which on nothing of theirs counts.
@@ -31,13 +34,60 @@ pub(crate) struct Meta {
     pub(crate) stale: bool,
     /// Pieces of evidence kept.
     pub(crate) evidence: u32,
+    /// Place of our own party in the genesis: the twelve words may have taken this device out
+    /// of its chain. `None` when an older version wrote this.
+    pub(crate) place: Option<u8>,
 }
 
+/// Written for a place that is not known.
+const NO_PLACE: u8 = u8::MAX;
+
 impl Meta {
+    /// Adds an epoch by the envelope that created it, unless it is known; `seen_ms` as in
+    /// [`Self::epoch_seen`].
+    pub(crate) fn add_epoch(&mut self, device: DeviceId, counter: u64, seen_ms: i64) {
+        if !self.epochs.contains(&(device, counter)) {
+            self.epoch_seen.resize(self.epochs.len(), 0);
+            self.epochs.push((device, counter));
+            self.epoch_seen.push(seen_ms);
+        }
+    }
+
+    /// When an epoch was first seen here; 0 when that is not known.
+    pub(crate) fn epoch_seen(&self, device: &DeviceId, counter: u64) -> i64 {
+        let place = self.place_of_epoch(device, counter);
+        let seen = place.and_then(|place| self.epoch_seen.get(place));
+        seen.copied().unwrap_or(0)
+    }
+
+    /// Notes when an epoch of unknown age was first used here.
+    pub(crate) fn set_epoch_seen(&mut self, device: &DeviceId, counter: u64, seen_ms: i64) {
+        self.epoch_seen.resize(self.epochs.len(), 0);
+        let place = self.place_of_epoch(device, counter);
+        if let Some(seen) = place.and_then(|place| self.epoch_seen.get_mut(place)) {
+            *seen = seen_ms;
+        }
+    }
+
+    fn place_of_epoch(&self, device: &DeviceId, counter: u64) -> Option<usize> {
+        let mut epochs = self.epochs.iter();
+        epochs.position(|(d, c)| d == device && *c == counter)
+    }
+
+    /// Keeps the epochs for which `keep` says so.
+    pub(crate) fn retain_epochs(&mut self, mut keep: impl FnMut(&DeviceId, u64) -> bool) {
+        self.epoch_seen.resize(self.epochs.len(), 0);
+        let both = self.epochs.drain(..).zip(self.epoch_seen.drain(..));
+        let kept: Vec<_> = both
+            .filter(|((device, counter), _)| keep(device, *counter))
+            .collect();
+        (self.epochs, self.epoch_seen) = kept.into_iter().unzip();
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        out.u8(2)
+        out.u8(3)
             .u8(u8::from(self.stale))
             .u32(self.pages)
             .u32(self.evidence);
@@ -63,13 +113,17 @@ impl Meta {
                 out.raw(&device.0).u64(*counter);
             }
         }
+        out.u8(self.place.unwrap_or(NO_PLACE));
+        for number in 0..self.epochs.len() {
+            out.i64(self.epoch_seen.get(number).copied().unwrap_or(0));
+        }
         out.finish()
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes, "state of a replica");
         let version = reader.u8()?;
-        if !(1..=2).contains(&version) {
+        if !(1..=3).contains(&version) {
             return Err(Malformed::Version("state of a replica"));
         }
         let stale = reader.u8()? != 0;
@@ -99,6 +153,14 @@ impl Meta {
         for _ in 0..if version == 1 { 0 } else { reader.u32()? } {
             meta.deferred
                 .push((DeviceId(reader.array()?), reader.u64()?));
+        }
+        // Versions 1 and 2 had no place and no times.
+        if version >= 3 {
+            meta.place = Some(reader.u8()?).filter(|place| *place != NO_PLACE);
+        }
+        for _ in 0..meta.epochs.len() {
+            let seen = if version >= 3 { reader.i64()? } else { 0 };
+            meta.epoch_seen.push(seen);
         }
         reader.finish()?;
         Ok(meta)
@@ -211,12 +273,14 @@ mod tests {
             links: vec![3, 1],
             pages: 7,
             epochs: vec![(DeviceId([1; 32]), 1), (DeviceId([2; 32]), 9)],
+            epoch_seen: vec![0, 1_767_225_600_000],
             permits: BTreeMap::from([([4; 32], [5; 64])]),
             forked: BTreeMap::from([(DeviceId([6; 32]), 8)]),
             quarantined: vec![(DeviceId([7; 32]), 2)],
             deferred: vec![(DeviceId([8; 32]), 5), (DeviceId([8; 32]), 6)],
             stale: true,
             evidence: 3,
+            place: Some(1),
         }
     }
 
@@ -242,12 +306,43 @@ mod tests {
 
     #[test]
     fn state_from_before_cut_offs_is_still_read() {
-        let mut old = meta();
+        let mut old = before_places();
         old.deferred.clear();
         let mut bytes = old.encode();
-        bytes.truncate(bytes.len() - 4);
+        bytes.truncate(bytes.len() - NEW - 4);
         bytes[0] = 1;
         assert_eq!(Meta::decode(&bytes), Ok(old));
+    }
+
+    /// Bytes that version 3 adds to [`meta`]: the place, and a time for each of two epochs.
+    const NEW: usize = 1 + 2 * 8;
+
+    fn before_places() -> Meta {
+        Meta {
+            epoch_seen: vec![0, 0],
+            place: None,
+            ..meta()
+        }
+    }
+
+    #[test]
+    fn state_from_before_places_and_times_is_still_read() {
+        let mut bytes = before_places().encode();
+        bytes.truncate(bytes.len() - NEW);
+        bytes[0] = 2;
+        assert_eq!(Meta::decode(&bytes), Ok(before_places()));
+    }
+
+    #[test]
+    fn an_epoch_comes_once_and_goes_with_its_time() {
+        let (one, other) = (DeviceId([1; 32]), DeviceId([2; 32]));
+        let mut meta = Meta::default();
+        meta.add_epoch(one, 1, 10);
+        meta.add_epoch(other, 1, 20);
+        meta.add_epoch(one, 1, 30);
+        meta.add_epoch(other, 2, 40);
+        meta.retain_epochs(|device, counter| *device == other && counter == 2);
+        assert_eq!((meta.epochs, meta.epoch_seen), (vec![(other, 2)], vec![40]));
     }
 
     #[test]
@@ -263,8 +358,8 @@ mod tests {
         assert!(Progress::decode(&[progress, vec![0]].concat()).is_err());
         // A count that promises more than there is.
         let mut many = Meta::default().encode();
-        let end = many.len();
-        many[end - 4..].fill(0xff);
+        let end = many.len() - 1;
+        many[end - 4..end].fill(0xff);
         assert!(Meta::decode(&many).is_err());
     }
 

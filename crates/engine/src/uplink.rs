@@ -44,6 +44,10 @@ pub(crate) struct Uplink {
     ask_again: bool,
     /// Devices of which it was asked to show the envelope that contradicts ours.
     asked: BTreeSet<DeviceId>,
+    /// Parties whose whole chain it was asked for.
+    pub(crate) asked_links: BTreeSet<PartyId>,
+    /// Parties of which it was sent the links that outrank its own.
+    pub(crate) repeated_links: BTreeSet<PartyId>,
 }
 
 impl Uplink {
@@ -66,10 +70,12 @@ impl<S: Store> Replica<S> {
         subscribe
     }
 
-    fn subscription(&self) -> ClientMsg {
+    /// What is wanted of the relay. The last link of each chain comes again: if it is another
+    /// one there, the chain was replaced, or there are two.
+    pub(crate) fn subscription(&self) -> ClientMsg {
         let position = |chain: &PartyChain| ChainPosition {
             party: chain.id(),
-            next: chain.next_seq(),
+            next: chain.last_seq(),
         };
         ClientMsg::Subscribe {
             chains: self.space.chains.iter().map(position).collect(),
@@ -199,13 +205,13 @@ impl<S: Store> Replica<S> {
                 self.compare(&frontier, send)?;
             }
             RelayMsg::Admitted(permit) => self.keep_permit(permit),
-            RelayMsg::Link(bytes) => self.take_link(now, &bytes)?,
+            RelayMsg::Link(bytes) => self.take_link(now, &bytes, send)?,
             RelayMsg::Envelope(bytes) => self.take_envelope(now, &bytes)?,
             RelayMsg::Stored(name) => self.stored(&name),
             RelayMsg::NotStored(name, reason) => self.not_stored(now, &name, reason, send)?,
-            RelayMsg::LinkStored { party, seq } => self.link_stored(now, party, seq)?,
+            RelayMsg::LinkStored { party, seq } => self.link_stored(now, party, seq, send)?,
             RelayMsg::LinkNotStored { party, seq, reason } => {
-                self.link_not_stored(now, party, seq, reason);
+                self.link_not_stored(now, party, seq, reason, send);
             }
             RelayMsg::CaughtUp => self.reached_the_end(now, send)?,
             // A refusal ends the connection, which is the driver's business; mailboxes and
@@ -220,21 +226,39 @@ impl<S: Store> Replica<S> {
     }
 
     /// A link that was proposed counts from here on.
-    fn link_stored(&mut self, now: Now, party: PartyId, seq: u64) -> Result<(), EngineError> {
+    fn link_stored(
+        &mut self,
+        now: Now,
+        party: PartyId,
+        seq: u64,
+        send: &mut Vec<ClientMsg>,
+    ) -> Result<(), EngineError> {
         let ours = |link: &Link| link.party == party && link.seq == seq;
         match self.proposed.take_if(|link| ours(link)) {
-            Some(link) => self.take_link(now, link.as_bytes()),
+            Some(link) => self.take_link(now, link.as_bytes(), send),
             None => Ok(()),
         }
     }
 
     /// The relay's word about a conflict proves nothing; a link that really stands there comes
     /// with its signature.
-    fn link_not_stored(&mut self, now: Now, party: PartyId, seq: u64, reason: Refusal) {
+    fn link_not_stored(
+        &mut self,
+        now: Now,
+        party: PartyId,
+        seq: u64,
+        reason: Refusal,
+        send: &mut Vec<ClientMsg>,
+    ) {
         let ours = |link: &Link| link.party == party && link.seq == seq;
-        if self.proposed.take_if(|link| ours(link)).is_some() {
+        let proposed = self.proposed.take_if(|link| ours(link)).is_some();
+        if proposed {
             self.pending.events.push(Event::LinkRefused(reason));
-        } else if reason.is_passing() {
+        }
+        if !reason.is_passing() || reason == Refusal::Gap {
+            // A link that should be next does not fit its chain.
+            self.ask_for_links(party, send);
+        } else if !proposed {
             self.pause(now, reason);
         }
     }
@@ -307,6 +331,29 @@ impl<S: Store> Replica<S> {
         if name.device == self.space.device && name.counter > self.progress.delivered {
             self.progress.delivered = name.counter;
             self.pending.progress = true;
+        }
+    }
+
+    /// Asks for what is missing now.
+    pub(crate) fn subscribe_anew(&mut self, send: &mut Vec<ClientMsg>) {
+        let subscription = self.subscription();
+        let ours = &self.progress.frontier;
+        if let Some(uplink) = &mut self.uplink {
+            uplink.subscribed_at = ours.clone();
+            send.push(subscription);
+        }
+    }
+
+    /// A chain was replaced: what the relay had refused may count again, and it may be asked
+    /// for that chain again.
+    pub(crate) fn forget_refusals(&mut self, party: &PartyId) {
+        if let Some(uplink) = &mut self.uplink {
+            uplink.asked_links.remove(party);
+            uplink.repeated_links.remove(party);
+            for device in std::mem::take(&mut uplink.given_up) {
+                let durable = uplink.durable.get(&device).copied().unwrap_or(0);
+                uplink.sent.insert(device, durable);
+            }
         }
     }
 
@@ -423,10 +470,17 @@ impl<S: Store> Replica<S> {
             return Ok(());
         }
         uplink.caught_up = true;
+        let before = self.progress.frontier.clone();
+        self.try_deferred(now)?;
         self.settle(now)?;
-        self.try_deferred()?;
+        self.try_deferred(now)?;
+        self.tell_without_key(now)?;
         self.pending.events.push(Event::CaughtUp);
         self.hear_of_parked(now);
+        // What there was no room to park comes once more.
+        if parked && self.progress.frontier != before {
+            self.subscribe_anew(send);
+        }
         Ok(())
     }
 

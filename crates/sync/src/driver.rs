@@ -254,7 +254,7 @@ fn is_refusal(message: &RelayMsg) -> bool {
     matches!(message, RelayMsg::Refused(_))
 }
 
-fn refused(reason: Refusal) -> ConnectError {
+pub(crate) fn refused(reason: Refusal) -> ConnectError {
     match reason {
         Refusal::NotAdmitted | Refusal::Revoked => ConnectError::NotAdmitted,
         Refusal::BadCredential => ConnectError::BadClaim,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use ajar_crypto::EntropyFailed;
 use ajar_crypto::vault::{KeyfileError, UnlockError};
 use ajar_engine::pairing::FoundError;
+use ajar_engine::recovery::RecoverError;
 use ajar_engine::store::StoreError;
 use ajar_engine::{EngineError, Misuse};
 use ajar_protocol::relay_msg::Refusal;
@@ -127,6 +128,22 @@ pub enum Error {
     /// The relay did not take a change of the person's devices; nothing changed.
     #[error("the relay did not take the change of your devices; nothing was changed")]
     MemberRefused(Refusal),
+    /// Nothing at the relay belongs to the twelve words.
+    #[error("this relay knows no journal that belongs to these twelve words")]
+    NothingToRecover,
+    /// The relay shows the shared space and not the private one.
+    #[error("this relay has what is between you and your partner, but not *Only me*")]
+    PrivateNotFound,
+    /// The person did not go on after seeing what was found.
+    #[error("nothing was brought back, and nothing was changed")]
+    NotConfirmed,
+    /// What was found cannot be recovered in the way asked for; nothing was changed.
+    #[error(transparent)]
+    Recover(RecoverError),
+    /// The twelve words were replaced on another device, and this one does not know the new
+    /// ones yet.
+    #[error("your twelve words were replaced, and this device has not seen the new ones")]
+    WordsReplaced,
     /// Pairing did not succeed; its code is used up.
     #[error("{0}")]
     Pairing(String),
@@ -190,11 +207,17 @@ impl Error {
             Self::Misuse(Misuse::NoSuchDocument(_)) => "not-found",
             Self::Misuse(Misuse::NotYours(_)) => "not-yours",
             Self::Misuse(Misuse::StaleCopy) => "stale-copy",
+            Self::Misuse(Misuse::WrongWords) => "wrong-words",
             Self::Misuse(_) => "refused",
             Self::Entropy(_) => "no-randomness",
             Self::Closed => "closed",
             Self::Connect(error) | Self::Undelivered(error) => error.code(),
             Self::MemberRefused(_) => "change-refused",
+            Self::NothingToRecover => "nothing-to-recover",
+            Self::PrivateNotFound => "private-not-found",
+            Self::NotConfirmed => "not-confirmed",
+            Self::Recover(_) => "not-recovered",
+            Self::WordsReplaced => "words-replaced",
             Self::Pairing(_) => "pairing-failed",
             Self::TooManyCodes => "too-many-codes",
             Self::Bug(_) => "bug",
@@ -236,6 +259,19 @@ impl Error {
                 "Use the newer copy; this one can be read, and nothing in it is lost."
             }
             Self::Connect(error) | Self::Undelivered(error) => return error.hint(),
+            Self::NothingToRecover => {
+                "Check the words and the relay's address on your sheet; if you have replaced your words, only the new ones count. A relay lets you try a few times an hour."
+            }
+            Self::PrivateNotFound => {
+                "If *Only me* travels through another relay, give that one's address. If it never left your lost device, bring back only what you share."
+            }
+            Self::Recover(RecoverError::Left { .. }) => {
+                "Begin again, look at the list of changes, and say from which one on they are not yours."
+            }
+            Self::Recover(RecoverError::WrongWords) | Self::Misuse(Misuse::WrongWords) => {
+                "Look for the newer sheet: only the words written down last count."
+            }
+            Self::WordsReplaced => "Type the new words on this device once, then try again.",
             Self::Pairing(_) => "Begin again with a new code; each code works once.",
             Self::TooManyCodes => "Wait fifteen minutes before the next try.",
             Self::Bug(_) => "Please report it; nothing was lost.",
@@ -301,6 +337,16 @@ impl From<EngineError> for Error {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         EngineError::Store(error).into()
+    }
+}
+
+impl From<RecoverError> for Error {
+    fn from(error: RecoverError) -> Self {
+        match error {
+            RecoverError::Entropy(error) => Self::Entropy(error),
+            RecoverError::Bug(what) => Self::Bug(what),
+            other => Self::Recover(other),
+        }
     }
 }
 

@@ -30,6 +30,7 @@ mod invitation;
 mod linking;
 mod membership;
 mod pairing;
+mod recovering;
 mod space;
 mod store;
 mod talk;
@@ -38,10 +39,12 @@ mod transport;
 pub use ajar_crypto::vault::{KdfParams, Passphrase};
 pub use ajar_crypto::words::WordsError;
 pub use ajar_crypto::{RecoveryPhrase, vault};
+pub use ajar_engine::recovery::{FoundChange, FoundDevice, RecoverError};
 pub use ajar_engine::replica::DeviceStatus;
 pub use ajar_engine::{DocInfo, Misuse, Notice, NoticeKind, Ownership, SpaceStatus};
 pub use ajar_protocol::address::{AddressError, RelayAddress};
 pub use ajar_protocol::genesis::SpaceKind;
+pub use ajar_protocol::link::LinkKind;
 pub use ajar_protocol::link::RevokeReason;
 pub use ajar_protocol::relay_msg::Refusal;
 pub use ajar_protocol::{DeviceId, DocId, PartyId, SpaceId};
@@ -50,7 +53,10 @@ pub use automerge;
 pub use document::{ChangeError, Document};
 pub use error::{ConnectError, Error};
 pub use event::{Connection, Events, SpaceEvent, SpaceReport, Synced};
-pub use home::{Builder, CheckReport, Home, NewDevice, NewHome, OwnDevice};
+pub use home::{
+    Builder, CheckReport, Home, MissingSpace, NewDevice, NewHome, OwnDevice, Recovered,
+    RecoveredSpace, Replaced, Review, WordsCheck,
+};
 pub use invitation::{Invitation, InvitationError};
 pub use linking::{Candidate, LinkWords};
 pub use pairing::Found;

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ajar_protocol::DeviceId;
 use ajar_protocol::frame::{self, Tag};
 use ajar_protocol::relay_msg::Refusal;
-use ajar_protocol::{DeviceId, PartyChain};
 
 use super::pending::{Object, Pending};
-use super::{Member, Space, State};
+use super::{Space, State};
 use crate::outbox::{Item, What};
 use crate::storage::{Head, StoreError, Write};
 
@@ -30,13 +30,14 @@ impl Space {
             let Some(pending) = state.queued.pop_front() else {
                 break;
             };
-            let write = match &pending.object {
+            match &pending.object {
                 Object::Envelope { name, frame } => {
                     let envelope = frame.split_at(FRAMING).1;
                     let durable = state.heads.get(&name.device).map_or(0, |h| h.durable.bytes);
                     let total = totals.entry(name.device).or_insert(durable);
                     *total += envelope.len() as u64;
-                    Write::Envelope {
+                    bytes += envelope.len();
+                    writes.push(Write::Envelope {
                         space: self.id,
                         head: Head {
                             device: name.device,
@@ -45,22 +46,34 @@ impl Space {
                             bytes: *total,
                         },
                         bytes: envelope.to_vec(),
-                    }
+                    });
                 }
                 Object::Link {
-                    party, seq, bytes, ..
-                } => Write::Link {
-                    space: self.id,
-                    party: *party,
-                    seq: *seq,
-                    bytes: bytes.clone(),
-                },
-            };
-            bytes += match &write {
-                Write::Envelope { bytes, .. } | Write::Link { bytes, .. } => bytes.len(),
-                Write::Genesis { .. } | Write::ClaimUses { .. } => 0,
-            };
-            writes.push(write);
+                    party,
+                    seq,
+                    bytes: link,
+                    voided_to,
+                    login,
+                    ..
+                } => {
+                    let (space, party) = (self.id, *party);
+                    bytes += link.len();
+                    writes.push(Write::Link {
+                        space,
+                        party,
+                        seq: *seq,
+                        bytes: link.clone(),
+                    });
+                    // Those behind it that the new one does not replace itself.
+                    writes.extend(voided_to.map(|to| Write::Unlink {
+                        space,
+                        party,
+                        from: seq + 1,
+                        to,
+                    }));
+                    writes.extend(login.map(|login| Write::Login { login, space }));
+                }
+            }
             state.in_flight.push(pending);
         }
         if writes.is_empty() {
@@ -82,7 +95,6 @@ impl Space {
             };
             return roll_back(state, reason);
         }
-        let mut chains_grew = false;
         for pending in std::mem::take(&mut state.in_flight) {
             match &pending.object {
                 Object::Envelope { name, frame } => {
@@ -99,17 +111,23 @@ impl Space {
                     party,
                     seq,
                     bytes,
+                    voided_to,
                     from,
+                    ..
                 } => {
-                    chains_grew = true;
-                    let chains = &mut state.chains;
-                    if let Some(chain) = chains.iter_mut().find(|c| c.accepted.id() == *party) {
-                        chain.durable = seq + 1;
+                    if state.settle_link(party, *seq) {
+                        for session in state.sessions.values() {
+                            session.outbox.again();
+                        }
                     }
+                    let what = match voided_to {
+                        Some(_) => What::Outranking(*party, *seq),
+                        None => What::Link(*party, *seq),
+                    };
                     let frame: Arc<[u8]> = frame::wrap(Tag::Link, bytes).into();
                     for (number, other) in &state.sessions {
                         other.outbox.push(Item {
-                            what: What::Link(*party, *seq),
+                            what,
                             frame: (number != from).then(|| Arc::clone(&frame)),
                         });
                     }
@@ -120,19 +138,8 @@ impl Space {
                 waiter.answer(answer.clone());
             }
         }
-        if chains_grew {
-            // A link may have removed a device that is connected.
-            for session in state.sessions.values() {
-                if let Member::Device(device) = session.member
-                    && !state
-                        .chains
-                        .iter()
-                        .any(|chain| chain.accepted.active(&device).is_some())
-                {
-                    session.outbox.close(Some(Refusal::NotAdmitted));
-                }
-            }
-        }
+        // A link may have removed a device that is connected.
+        state.expel();
     }
 }
 
@@ -149,15 +156,9 @@ pub(super) fn roll_back(state: &mut State, reason: Refusal) {
     state.heads.retain(|_, head| head.durable.counter > 0);
     state.bytes = state.heads.values().map(|head| head.durable.bytes).sum();
     for chain in &mut state.chains {
-        if chain.durable < chain.accepted.next_seq() {
-            let keep = usize::try_from(chain.durable).unwrap_or(usize::MAX);
-            let links = chain.accepted.links().iter().take(keep).cloned();
-            // These links made this very chain before; GENESIS is always durable.
-            if let Ok(shorter) = PartyChain::from_links(links) {
-                chain.accepted = shorter;
-            }
-        }
+        chain.roll_back();
     }
+    state.expel();
     for pending in gone {
         let answer = pending.not_stored(reason);
         for waiter in pending.waiters {

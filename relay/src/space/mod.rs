@@ -6,19 +6,18 @@
 //! durable is answered "not stored" and forgotten, so that storage never has a gap.
 
 mod commit;
+mod links;
 mod pending;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ajar_protocol::chain::{AppendOutcome, ChainError};
 use ajar_protocol::client_msg::ChainPosition;
 use ajar_protocol::frame::{self, Tag};
-use ajar_protocol::id::hash;
+use ajar_protocol::genesis::membership_seqs;
 use ajar_protocol::relay_msg::{EnvelopeName, Refusal, RelayMsg};
 use ajar_protocol::{
-    DeviceId, EnvelopeId, Frontier, Link, LinkBody, PartyChain, PartyId, Position, SpaceId,
-    VerifiedEnvelope, label,
+    DeviceId, EnvelopeId, Frontier, PartyChain, PartyId, Position, SpaceId, VerifiedEnvelope,
 };
 use tokio::sync::mpsc;
 
@@ -26,17 +25,10 @@ use crate::outbox::{Cursor, Item, Outbox, What};
 use crate::storage::Head;
 
 use commit::roll_back;
+use links::Chain;
+pub(crate) use links::{Member, party_of};
 pub(crate) use pending::Waiter;
 use pending::{Object, Pending};
-
-/// Who logged in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Member {
-    /// An active device.
-    Device(DeviceId),
-    /// Somebody with the twelve words of this party: may fetch, and append RECOVER.
-    Recovery(PartyId),
-}
 
 /// Head of a device: as accepted, and as durable.
 #[derive(Clone, Copy, Debug)]
@@ -52,12 +44,6 @@ fn no_head(device: DeviceId) -> Head {
         id: EnvelopeId::ZERO,
         bytes: 0,
     }
-}
-
-#[derive(Debug)]
-struct Chain {
-    accepted: PartyChain,
-    durable: u64,
 }
 
 #[derive(Debug)]
@@ -129,10 +115,7 @@ impl Space {
                 (head.device, both)
             })
             .collect();
-        let chains = loaded.chains.into_iter().map(|chain| Chain {
-            durable: chain.next_seq(),
-            accepted: chain,
-        });
+        let chains = loaded.chains.into_iter().map(Chain::new);
         let state = State {
             chains: chains.collect(),
             bytes: heads.values().map(|head| head.durable.bytes).sum(),
@@ -155,25 +138,14 @@ impl Space {
         self.id
     }
 
-    /// Whether this key may enter, and as whom.
-    pub(crate) fn member(&self, device: &DeviceId, auth: &[u8; 32]) -> Option<Member> {
-        let state = self.lock();
-        state.chains.iter().find_map(|chain| {
-            let chain = &chain.accepted;
-            if *device == DeviceId::ZERO {
-                return (chain.root().login == *auth).then(|| Member::Recovery(chain.id()));
-            }
-            let known = chain.active(device)?;
-            (known.keys.auth == *auth).then_some(Member::Device(*device))
-        })
-    }
-
-    /// Adds a session; ends with [`Self::leave`].
+    /// Adds a session; ends with [`Self::leave`]. Who was removed since the login was checked is
+    /// shown out at once.
     pub(crate) fn enter(&self, member: Member, outbox: Arc<Outbox>) -> u64 {
         let mut state = self.lock();
         let number = state.next_session;
         state.next_session += 1;
         state.sessions.insert(number, Session { member, outbox });
+        state.expel();
         number
     }
 
@@ -181,7 +153,8 @@ impl Space {
         self.lock().sessions.remove(&session);
     }
 
-    /// What is durable here, for the welcome.
+    /// What is durable here, for the welcome. Devices that no chain names (any more) are left
+    /// out: nothing of theirs is sent, and a frontier has no room for all that ever were.
     pub(crate) fn holds(&self) -> (Vec<ChainPosition>, Frontier) {
         let state = self.lock();
         let chains = state.chains.iter().map(|chain| ChainPosition {
@@ -190,7 +163,7 @@ impl Space {
         });
         let rows = state.heads.values().map(|head| head.durable);
         let frontier = rows
-            .filter(|head| head.counter > 0)
+            .filter(|head| head.counter > 0 && state.names(&head.device))
             .map(|head| {
                 let position = Position {
                     counter: head.counter,
@@ -206,21 +179,13 @@ impl Space {
     /// not durable yet is queued at once, so nothing falls between the two.
     pub(crate) fn subscribe(&self, outbox: &Outbox, cursor: &Cursor) -> Missing {
         let state = self.lock();
-        outbox.go_live();
         let mut missing = Missing {
-            links: Vec::new(),
+            links: state.links_after(cursor, &outbox.go_live()),
             envelopes: Vec::new(),
         };
-        for chain in &state.chains {
-            let party = chain.accepted.id();
-            let from = cursor.links.get(&party).copied().unwrap_or(0);
-            if from < chain.durable {
-                missing.links.push((party, from, chain.durable));
-            }
-        }
         for (device, head) in &state.heads {
             let held = cursor.counters.get(device).copied().unwrap_or(0);
-            if held < head.durable.counter {
+            if held < head.durable.counter && state.names(device) {
                 missing
                     .envelopes
                     .push((*device, held + 1, head.durable.counter));
@@ -237,31 +202,6 @@ impl Space {
             }
         }
         missing
-    }
-
-    /// Durable links `from..to` of a party, at most `most`.
-    pub(crate) fn links(&self, party: &PartyId, from: u64, to: u64, most: usize) -> Vec<Vec<u8>> {
-        let state = self.lock();
-        let Some(chain) = state.chains.iter().find(|c| c.accepted.id() == *party) else {
-            return Vec::new();
-        };
-        let skip = usize::try_from(from).unwrap_or(usize::MAX);
-        let count = usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX);
-        let links = chain.accepted.links().iter().skip(skip);
-        links
-            .take(count.min(most))
-            .map(|link| link.as_bytes().to_vec())
-            .collect()
-    }
-
-    /// Signing key of a device that is or was in the space.
-    pub(crate) fn author(&self, device: &DeviceId) -> Option<[u8; 32]> {
-        let state = self.lock();
-        state
-            .chains
-            .iter()
-            .find_map(|chain| chain.accepted.device(device))
-            .map(|known| known.keys.sign)
     }
 
     /// Takes a verified envelope of this space: checks its place, fans it out, queues it.
@@ -284,13 +224,19 @@ impl Space {
             waiter.answer(RelayMsg::NotStored(name, reason));
             Verdict::Taken
         };
-        let known = state
-            .chains
-            .iter()
-            .find_map(|chain| chain.accepted.device(&name.device));
-        let Some(known) = known else {
+        let (lower, higher) = membership_seqs(&header.mhead);
+        let known = state.chains.iter().zip([lower, higher]).find_map(|it| {
+            let (chain, seen) = it;
+            let known = chain.accepted.device(&name.device)?;
+            Some((known, chain.accepted.left_at(seen).is_some()))
+        });
+        let Some((known, parted)) = known else {
             return refuse(waiter, Refusal::NotAdmitted);
         };
+        // What was written before may still come; whoever knew of leaving writes no more.
+        if parted {
+            return refuse(waiter, Refusal::NotAdmitted);
+        }
         if let Some(revocation) = known.revoked {
             let cutoff = revocation.cutoff;
             let beyond = name.counter > cutoff.counter
@@ -364,78 +310,6 @@ impl Space {
         Verdict::Taken
     }
 
-    /// Takes a link: compare-and-swap on (party, seq) by the rules of the chain.
-    pub(crate) fn append_link(
-        self: &Arc<Self>,
-        link: Link,
-        waiter: Waiter,
-        member: Option<Member>,
-        session: u64,
-    ) {
-        let party = party_of(&link);
-        let seq = link.seq;
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        let refuse = |waiter: Waiter, reason| {
-            waiter.answer(RelayMsg::LinkNotStored { party, seq, reason });
-        };
-        if let Some(Member::Recovery(own)) = member
-            && (own != party || !matches!(link.body, LinkBody::Recover { .. }))
-        {
-            return refuse(waiter, Refusal::NotAdmitted);
-        }
-        let Some(place) = state.chains.iter().position(|c| c.accepted.id() == party) else {
-            return refuse(waiter, Refusal::NotAdmitted);
-        };
-        let Some(mut grown) = state.chains.get(place).map(|c| c.accepted.clone()) else {
-            return refuse(waiter, Refusal::NotAdmitted);
-        };
-        let bytes = link.as_bytes().to_vec();
-        let reason = match grown.append(link) {
-            Ok(AppendOutcome::Known) => {
-                let pending = state.in_flight.iter_mut().chain(&mut state.queued);
-                for pending in pending {
-                    if matches!(&pending.object, Object::Link { party: p, seq: s, .. }
-                        if *p == party && *s == seq)
-                    {
-                        pending.waiters.push(waiter);
-                        return;
-                    }
-                }
-                waiter.answer(RelayMsg::LinkStored { party, seq });
-                return;
-            }
-            Ok(AppendOutcome::Appended) => {
-                let mut others = state.chains.iter().enumerate();
-                let reused =
-                    others.any(|(i, other)| i != place && other.accepted.shares_key_with(&grown));
-                reused.then_some(Refusal::Violation)
-            }
-            Err(ChainError::Fork { .. }) => Some(Refusal::Conflict),
-            Err(ChainError::Gap { .. }) => Some(Refusal::Gap),
-            Err(ChainError::NotAllowed | ChainError::Left) => Some(Refusal::NotAdmitted),
-            Err(ChainError::TooMany) => Some(Refusal::Quota),
-            Err(_) => Some(Refusal::Violation),
-        };
-        if let Some(reason) = reason {
-            return refuse(waiter, reason);
-        }
-        if let Some(chain) = state.chains.get_mut(place) {
-            chain.accepted = grown;
-        }
-        let object = Object::Link {
-            party,
-            seq,
-            bytes,
-            from: session,
-        };
-        state.queued.push_back(Pending {
-            object,
-            waiters: vec![waiter],
-        });
-        self.schedule(state);
-    }
-
     fn schedule(self: &Arc<Self>, state: &mut State) {
         if !state.scheduled {
             // The receiver is the committer, which ends after all sessions.
@@ -444,14 +318,5 @@ impl Space {
                 roll_back(state, Refusal::Unavailable);
             }
         }
-    }
-}
-
-/// The party that a link belongs to; GENESIS makes it.
-pub(crate) fn party_of(link: &Link) -> PartyId {
-    if link.seq == 0 {
-        PartyId(hash(label::PARTY_ID, &[&link.hash().0]))
-    } else {
-        link.party
     }
 }

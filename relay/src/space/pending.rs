@@ -32,6 +32,11 @@ pub(super) enum Object {
         party: PartyId,
         seq: u64,
         bytes: Vec<u8>,
+        /// For a link that outranks others: the place after the last of those.
+        voided_to: Option<u64>,
+        /// The recovery login key that it puts in force.
+        login: Option<[u8; 32]>,
+        /// The session that it came from.
         from: u64,
     },
 }

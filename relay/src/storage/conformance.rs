@@ -17,7 +17,9 @@ const NEIGHBOUR: SpaceId = {
 const ANA: DeviceId = DeviceId([7; 32]);
 const BEN: DeviceId = DeviceId([8; 32]);
 const PARTY: PartyId = PartyId([9; 32]);
+const NEIGHBOURS: PartyId = PartyId([10; 32]);
 const CLAIM: [u8; 32] = [5; 32];
+const LOGIN: [u8; 32] = [6; 32];
 
 fn commit(store: &dyn Store, writes: Vec<Write>) -> Result<(), StoreError> {
     let (tell, told) = mpsc::channel();
@@ -59,6 +61,8 @@ pub fn run(store: &dyn Store) {
     assert_eq!(store.genesis(&SPACE), Ok(None), "empty: no genesis");
     assert_eq!(store.heads(&SPACE), Ok(Vec::new()), "empty: no heads");
     assert_eq!(store.claim_uses(&CLAIM), Ok(None), "empty: no claim");
+    assert_eq!(store.login(&LOGIN), Ok(None), "empty: no login");
+    assert_eq!(store.logins_complete(), Ok(false), "empty: nobody said so");
     let link = |seq: u64| Write::Link {
         space: SPACE,
         party: PARTY,
@@ -72,6 +76,10 @@ pub fn run(store: &dyn Store) {
         },
         link(0),
         link(1),
+        Write::Login {
+            login: LOGIN,
+            space: SPACE,
+        },
         Write::ClaimUses {
             claim: CLAIM,
             uses: 1,
@@ -97,7 +105,42 @@ pub fn run(store: &dyn Store) {
         }],
     )
     .expect("a second use");
+    let elsewhere = Write::Login {
+        login: LOGIN,
+        space: NEIGHBOUR,
+    };
+    commit(store, vec![elsewhere]).expect("a key that another space has already");
+    commit(store, vec![Write::LoginsComplete]).expect("a word about the index");
+    outrank(store, &link);
     still_there(store);
+}
+
+/// Links 2 to 5 come, then another link 2, which outranks them, with one that follows it; and a
+/// party of which only GENESIS stays. All of a kind within one commit, where the order counts.
+fn outrank(store: &dyn Store, link: &dyn Fn(u64) -> Write) {
+    let more = (2..=5).map(link).collect();
+    commit(store, more).expect("more links");
+    let unlink = |party, from, to| Write::Unlink {
+        space: SPACE,
+        party,
+        from,
+        to,
+    };
+    let new = |seq| Write::Link {
+        space: SPACE,
+        party: PARTY,
+        seq,
+        bytes: b"by the words".to_vec(),
+    };
+    commit(store, vec![new(2), unlink(PARTY, 3, 6), new(3)]).expect("what outranks them");
+    let other = |seq| Write::Link {
+        space: SPACE,
+        party: NEIGHBOURS,
+        seq,
+        bytes: b"of the other party".to_vec(),
+    };
+    let later = vec![other(0), other(1), other(2), unlink(NEIGHBOURS, 1, 3)];
+    commit(store, later).expect("links that are voided in the commit they come in");
 }
 
 /// Checks that all that [`run`] stored is there.
@@ -108,11 +151,29 @@ pub fn still_there(store: &dyn Store) {
     assert_eq!(store.genesis(&SPACE), Ok(Some(b"genesis".to_vec())));
     assert_eq!(store.genesis(&NEIGHBOUR), Ok(None), "never introduced");
     assert_eq!(store.spaces(), Ok(vec![SPACE]));
+    assert_eq!(store.spaces_beginning(1), Ok(vec![SPACE]));
+    assert_eq!(store.spaces_beginning(2), Ok(Vec::new()));
     assert_eq!(
         store.link(&SPACE, &PARTY, 1),
         Ok(Some(1u64.to_be_bytes().to_vec()))
     );
-    assert_eq!(store.link(&SPACE, &PARTY, 2), Ok(None), "no such link");
+    let link = |party, seq| store.link(&SPACE, party, seq);
+    for seq in [2, 3] {
+        assert_eq!(link(&PARTY, seq), Ok(Some(b"by the words".to_vec())));
+    }
+    for seq in [4, 5, 6] {
+        assert_eq!(link(&PARTY, seq), Ok(None), "voided, or never there");
+    }
+    let only = Ok(Some(b"of the other party".to_vec()));
+    assert_eq!(
+        link(&NEIGHBOURS, 0),
+        only,
+        "another party loses its own only"
+    );
+    assert_eq!(link(&NEIGHBOURS, 1), Ok(None), "voided");
+    assert_eq!(store.login(&LOGIN), Ok(Some(SPACE)), "the first one stays");
+    assert_eq!(store.login(&CLAIM), Ok(None), "no such login");
+    assert_eq!(store.logins_complete(), Ok(true));
     assert_eq!(
         store.heads(&SPACE),
         Ok(vec![head(ANA, 2), head(BEN, 256)]),

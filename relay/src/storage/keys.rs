@@ -20,6 +20,19 @@ pub(super) fn genesis(space: &SpaceId) -> Vec<u8> {
 /// What all geneses begin with.
 pub(super) const GENESES: &[u8] = b"g";
 
+/// Says that every login key is indexed.
+pub(super) const LOGINS_COMPLETE: &[u8] = b"r";
+
+/// What the geneses of all spaces begin with whose ids begin with `byte`.
+pub(super) fn geneses_beginning(byte: u8) -> Vec<u8> {
+    join(b'g', &[&[byte]])
+}
+
+/// Space of a recovery login key.
+pub(super) fn login(key: &[u8; 32]) -> Vec<u8> {
+    join(b'r', &[key])
+}
+
 /// The space that a genesis key names.
 pub(super) fn space_of(key: &[u8]) -> Option<SpaceId> {
     key.strip_prefix(GENESES)?.try_into().ok().map(SpaceId)

@@ -48,6 +48,14 @@ impl LocalStore {
         self.log.report().damaged_count
     }
 
+    fn spaces_of(&self, prefix: &[u8]) -> Result<Vec<SpaceId>, StoreError> {
+        let keys = self.log.keys_with_prefix(prefix)?;
+        Ok(keys
+            .iter()
+            .filter_map(|(key, _)| keys::space_of(key))
+            .collect())
+    }
+
     /// Reads and checks every record; returns how many are damaged.
     ///
     /// # Errors
@@ -76,7 +84,8 @@ fn decode_head(device: DeviceId, value: &[u8]) -> Result<Head, StoreError> {
     read().map_err(|_: ajar_protocol::Malformed| StoreError::Damaged)
 }
 
-fn batch_of(writes: Vec<Write>) -> Batch {
+/// Of several writes for one key the last counts.
+fn batch_of(log: &Log, writes: Vec<Write>) -> Result<Batch, Error> {
     let mut batch = Batch::default();
     for write in writes {
         match write {
@@ -87,6 +96,24 @@ fn batch_of(writes: Vec<Write>) -> Batch {
                 seq,
                 bytes,
             } => batch.put(keys::link(&space, &party, seq), bytes),
+            Write::Unlink {
+                space,
+                party,
+                from,
+                to,
+            } => {
+                for seq in from..to {
+                    batch.delete(keys::link(&space, &party, seq));
+                }
+            }
+            Write::Login { login, space } => {
+                let key = keys::login(&login);
+                // Rare, and the index alone answers.
+                if !log.contains(&key)? {
+                    batch.put(key, space.0.to_vec());
+                }
+            }
+            Write::LoginsComplete => batch.put(keys::LOGINS_COMPLETE, Vec::new()),
             Write::Envelope { space, head, bytes } => {
                 batch.put(keys::envelope(&space, &head.device, head.counter), bytes);
                 batch.put(keys::head(&space, &head.device), encode_head(&head));
@@ -96,7 +123,7 @@ fn batch_of(writes: Vec<Write>) -> Batch {
             }
         }
     }
-    batch
+    Ok(batch)
 }
 
 impl Store for LocalStore {
@@ -111,6 +138,20 @@ impl Store for LocalStore {
         seq: u64,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.log.get(&keys::link(space, party, seq))?)
+    }
+
+    fn login(&self, login: &[u8; 32]) -> Result<Option<SpaceId>, StoreError> {
+        match self.log.get(&keys::login(login))? {
+            None => Ok(None),
+            Some(value) => value
+                .try_into()
+                .map(|id| Some(SpaceId(id)))
+                .map_err(|_| StoreError::Damaged),
+        }
+    }
+
+    fn logins_complete(&self) -> Result<bool, StoreError> {
+        Ok(self.log.contains(keys::LOGINS_COMPLETE)?)
     }
 
     fn heads(&self, space: &SpaceId) -> Result<Vec<Head>, StoreError> {
@@ -159,20 +200,24 @@ impl Store for LocalStore {
     }
 
     fn spaces(&self) -> Result<Vec<SpaceId>, StoreError> {
-        let keys = self.log.keys_with_prefix(keys::GENESES)?;
-        Ok(keys
-            .iter()
-            .filter_map(|(key, _)| keys::space_of(key))
-            .collect())
+        self.spaces_of(keys::GENESES)
+    }
+
+    fn spaces_beginning(&self, byte: u8) -> Result<Vec<SpaceId>, StoreError> {
+        self.spaces_of(&keys::geneses_beginning(byte))
     }
 
     fn commit(&self, writes: Vec<Write>, done: Done) {
+        let batch = match batch_of(&self.log, writes) {
+            Ok(batch) => batch,
+            Err(error) => return done(Err(error.into())),
+        };
         // The log drops its callback when it refuses a batch at once; the caller is still told.
         let slot = Arc::new(Mutex::new(Some(done)));
         let take =
             |slot: &Mutex<Option<Done>>| slot.lock().unwrap_or_else(PoisonError::into_inner).take();
         let inner = Arc::clone(&slot);
-        let queued = self.log.submit(batch_of(writes), move |result| {
+        let queued = self.log.submit(batch, move |result| {
             if let Some(done) = take(&inner) {
                 done(result.map_err(StoreError::from));
             }

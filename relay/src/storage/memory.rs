@@ -16,6 +16,8 @@ struct State {
     links: BTreeMap<(SpaceId, PartyId, u64), Vec<u8>>,
     envelopes: BTreeMap<Place, (u64, Vec<u8>)>,
     heads: BTreeMap<(SpaceId, DeviceId), Head>,
+    logins: BTreeMap<[u8; 32], SpaceId>,
+    logins_complete: bool,
     claims: BTreeMap<[u8; 32], u32>,
     arrivals: u64,
     paused: bool,
@@ -50,6 +52,20 @@ impl State {
                 } => {
                     self.links.insert((space, party, seq), bytes);
                 }
+                Write::Unlink {
+                    space,
+                    party,
+                    from,
+                    to,
+                } => {
+                    for seq in from..to {
+                        self.links.remove(&(space, party, seq));
+                    }
+                }
+                Write::Login { login, space } => {
+                    self.logins.entry(login).or_insert(space);
+                }
+                Write::LoginsComplete => self.logins_complete = true,
                 Write::Envelope { space, head, bytes } => {
                     self.arrivals += 1;
                     let place = (space, head.device, head.counter);
@@ -113,6 +129,14 @@ impl MemoryStore {
         self.lock().fault = fault;
     }
 
+    /// Forgets where login keys are found, as if a relay of the first version had written
+    /// everything.
+    pub fn forget_logins(&self) {
+        let mut state = self.lock();
+        state.logins.clear();
+        state.logins_complete = false;
+    }
+
     /// Forgets everything, as a lost disk does.
     pub fn wipe(&self) {
         *self.lock() = State::default();
@@ -131,6 +155,14 @@ impl Store for MemoryStore {
         seq: u64,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.lock().links.get(&(*space, *party, seq)).cloned())
+    }
+
+    fn login(&self, login: &[u8; 32]) -> Result<Option<SpaceId>, StoreError> {
+        Ok(self.lock().logins.get(login).copied())
+    }
+
+    fn logins_complete(&self) -> Result<bool, StoreError> {
+        Ok(self.lock().logins_complete)
     }
 
     fn heads(&self, space: &SpaceId) -> Result<Vec<Head>, StoreError> {
@@ -169,6 +201,13 @@ impl Store for MemoryStore {
 
     fn spaces(&self) -> Result<Vec<SpaceId>, StoreError> {
         Ok(self.lock().geneses.keys().copied().collect())
+    }
+
+    fn spaces_beginning(&self, byte: u8) -> Result<Vec<SpaceId>, StoreError> {
+        let state = self.lock();
+        let spaces = state.geneses.keys();
+        let spaces = spaces.filter(|space| space.0.first() == Some(&byte));
+        Ok(spaces.copied().collect())
     }
 
     fn commit(&self, writes: Vec<Write>, done: Done) {

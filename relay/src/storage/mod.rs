@@ -1,11 +1,13 @@
-//! What the relay keeps: geneses, party chains, envelopes by (space, device, counter), and how
-//! often a claim was used. No sequence number over all, no key that could open anything.
+//! What the relay keeps: geneses, party chains, envelopes by (space, device, counter), in which
+//! space a recovery login is found, and how often a claim was used. No sequence number over all,
+//! no key that could open anything.
 //!
 //! One trait, one conformance suite ([`conformance`]), several back ends.
 
 pub mod conformance;
 mod keys;
 pub mod local;
+pub(crate) mod logins;
 pub mod memory;
 
 use ajar_protocol::{DeviceId, EnvelopeId, PartyId, SpaceId};
@@ -73,6 +75,17 @@ pub enum Write {
         /// As received.
         bytes: Vec<u8>,
     },
+    /// Links `from..to` of a party chain are there no more: one that outranks them has come.
+    Unlink {
+        /// The space.
+        space: SpaceId,
+        /// The party.
+        party: PartyId,
+        /// Place of the first of them.
+        from: u64,
+        /// Place after the last of them.
+        to: u64,
+    },
     /// An envelope, which becomes the head of its device.
     Envelope {
         /// The space.
@@ -82,6 +95,16 @@ pub enum Write {
         /// As received.
         bytes: Vec<u8>,
     },
+    /// In which space a recovery login key is found. The first space that a key was written
+    /// for keeps it, so that nobody can lead the words of others elsewhere.
+    Login {
+        /// The login key.
+        login: [u8; 32],
+        /// The space.
+        space: SpaceId,
+    },
+    /// From now on every login key in force has been written with [`Write::Login`].
+    LoginsComplete,
     /// How many spaces a claim has admitted.
     ClaimUses {
         /// Hash of the claim.
@@ -112,6 +135,20 @@ pub trait Store: Send + Sync + 'static {
         party: &PartyId,
         seq: u64,
     ) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// The space of a recovery login key. Whether the key is (still) in force there is for the
+    /// space to say.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn login(&self, login: &[u8; 32]) -> Result<Option<SpaceId>, StoreError>;
+
+    /// Whether [`Write::LoginsComplete`] was stored; it was not in data folders of the first
+    /// version.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn logins_complete(&self) -> Result<bool, StoreError>;
 
     /// Heads of all devices that have written in a space, by device id.
     ///
@@ -152,6 +189,12 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError`].
     fn spaces(&self) -> Result<Vec<SpaceId>, StoreError>;
+
+    /// The spaces whose ids begin with `byte`, in ascending order: all of them, a part at a time.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn spaces_beginning(&self, byte: u8) -> Result<Vec<SpaceId>, StoreError>;
 
     /// Stores all of `writes` or none. Returns when they are queued; `done` runs when they are
     /// durable. Commits become durable in the order they were queued. At most 1024 commits and

@@ -23,7 +23,7 @@ fn command(data: &Path, words: &[&str]) -> Command {
     command
 }
 
-fn run(data: &Path, words: &[&str]) -> Output {
+pub(crate) fn run(data: &Path, words: &[&str]) -> Output {
     command(data, words).output().unwrap()
 }
 
@@ -37,7 +37,7 @@ fn said(output: &Output) -> (i32, String, String) {
 }
 
 /// A running relay process, killed when the test ends.
-struct Process {
+pub(crate) struct Process {
     child: Child,
     listen: SocketAddr,
     address: RelayAddress,
@@ -51,7 +51,7 @@ impl Drop for Process {
 }
 
 impl Process {
-    fn start(data: &Path, listen: &str) -> Self {
+    pub(crate) fn start(data: &Path, listen: &str) -> Self {
         let file = data.join("ready.json");
         let _ = std::fs::remove_file(&file);
         let file_name = file.to_str().unwrap();
@@ -77,7 +77,7 @@ impl Process {
         }
     }
 
-    async fn client(&self) -> Client {
+    pub(crate) async fn client(&self) -> Client {
         Client::to(self.listen, self.address.key).await
     }
 
@@ -90,7 +90,7 @@ impl Process {
     }
 
     /// Asks it to stop and returns exit code, stdout and stderr.
-    fn stop(mut self) -> (i32, String, String) {
+    pub(crate) fn stop(mut self) -> (i32, String, String) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, Signal::TERM).unwrap();
         let (mut out, mut err) = (String::new(), String::new());

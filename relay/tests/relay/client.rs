@@ -4,9 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ajar_protocol::auth::verify_permit;
 use ajar_protocol::client_msg::{ClientMsg, Credential};
 use ajar_protocol::relay_msg::{Refusal, RelayMsg};
-use ajar_protocol::{DeviceId, Envelope, Frontier, SpaceId, frame, label, version};
+use ajar_protocol::{
+    DeviceId, Envelope, Frontier, Link, SpaceGenesis, SpaceId, frame, label, version,
+};
 use ed25519_dalek::SigningKey;
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{
@@ -18,7 +21,7 @@ use rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls13_signature_wit
 use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use tokio::time::timeout;
 
-use crate::people::{Author, Device, Home, append, append_link, login, name};
+use crate::people::{Author, Device, Home, append, append_link, login, name, party_of};
 use crate::server::TestRelay;
 
 /// DER in front of an Ed25519 public key.
@@ -85,7 +88,7 @@ pub(crate) async fn connect(
     alpn: &[u8],
 ) -> Result<(Endpoint, Connection), ConnectionError> {
     let endpoint = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
-    let connection = connect_from(&endpoint, to, pin, alpn).await?;
+    let connection = connect_from(&endpoint, to, pin, alpn, None).await?;
     Ok((endpoint, connection))
 }
 
@@ -94,6 +97,7 @@ async fn connect_from(
     to: SocketAddr,
     pin: [u8; 32],
     alpn: &[u8],
+    window: Option<u32>,
 ) -> Result<Connection, ConnectionError> {
     let provider = Arc::new(ring::default_provider());
     let verifier = Pin {
@@ -111,6 +115,9 @@ async fn connect_from(
     let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
     let mut transport = TransportConfig::default();
     transport.keep_alive_interval(Some(Duration::from_secs(15)));
+    if let Some(window) = window {
+        transport.stream_receive_window(window.into());
+    }
     config.transport_config(Arc::new(transport));
     let connecting = endpoint.connect_with(config, to, "relay").unwrap();
     timeout(PATIENCE, connecting).await.unwrap()
@@ -132,9 +139,24 @@ impl Client {
         Self::from(&endpoint, address, key).await
     }
 
+    /// A connected stranger to whom the relay can say only so many bytes before it reads.
+    pub(crate) async fn with_window(relay: &TestRelay, window: u32) -> Self {
+        let endpoint = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self::open(&endpoint, relay.ready.listen, relay.key(), Some(window)).await
+    }
+
     /// A connected stranger that shares a socket with others.
     pub(crate) async fn from(endpoint: &Endpoint, address: SocketAddr, key: [u8; 32]) -> Self {
-        let connecting = connect_from(endpoint, address, key, version::ALPN);
+        Self::open(endpoint, address, key, None).await
+    }
+
+    async fn open(
+        endpoint: &Endpoint,
+        address: SocketAddr,
+        key: [u8; 32],
+        window: Option<u32>,
+    ) -> Self {
+        let connecting = connect_from(endpoint, address, key, version::ALPN, window);
         let connection = connecting.await.unwrap();
         let (send, recv) = connection.open_bi().await.unwrap();
         Self {
@@ -189,6 +211,28 @@ impl Client {
         }
     }
 
+    pub(crate) async fn hear_link(&mut self) -> Link {
+        match self.hear().await {
+            Some(RelayMsg::Link(bytes)) => Link::parse(&bytes).unwrap(),
+            other => panic!("expected a link, heard {other:?}"),
+        }
+    }
+
+    /// The links that end the session of somebody who was removed.
+    pub(crate) async fn hear_removal(&mut self) -> Vec<Link> {
+        let mut links = Vec::new();
+        loop {
+            match self.hear().await {
+                Some(RelayMsg::Link(bytes)) => links.push(Link::parse(&bytes).unwrap()),
+                Some(RelayMsg::Refused(Refusal::NotAdmitted)) => {
+                    assert_eq!(self.hear().await, None, "nothing follows a refusal");
+                    return links;
+                }
+                other => panic!("expected links and a refusal, heard {other:?}"),
+            }
+        }
+    }
+
     /// The refusal that ends the connection.
     pub(crate) async fn refusal(&mut self) -> Refusal {
         match self.hear().await {
@@ -212,6 +256,47 @@ impl Client {
             }) => (chains.iter().map(|at| at.next).collect(), frontier),
             other => panic!("expected a welcome, heard {other:?}"),
         }
+    }
+
+    /// Says the recovery login, with nothing but the words' login key.
+    pub(crate) async fn say_words(&mut self, login: &SigningKey) {
+        self.say_login(SpaceId::ZERO, DeviceId::ZERO, login).await;
+    }
+
+    /// Somebody with the words, welcomed: the genesis that was told, and the connection.
+    pub(crate) async fn with_words(relay: &TestRelay, login: &SigningKey) -> (Self, SpaceGenesis) {
+        let mut client = Self::stranger(relay).await;
+        client.say_words(login).await;
+        let genesis = client.genesis().await;
+        match client.hear().await {
+            Some(RelayMsg::Welcome { permit, .. }) => {
+                verify_permit(&relay.key(), &genesis.id(), &permit).unwrap();
+            }
+            other => panic!("expected a welcome, heard {other:?}"),
+        }
+        (client, genesis)
+    }
+
+    /// The genesis of the space that the words have found.
+    pub(crate) async fn genesis(&mut self) -> SpaceGenesis {
+        match self.hear().await {
+            Some(RelayMsg::Genesis(genesis)) => SpaceGenesis::parse(&genesis).unwrap(),
+            other => panic!("expected a genesis, heard {other:?}"),
+        }
+    }
+
+    /// Why the relay lets nobody in with these words.
+    pub(crate) async fn words_refused(relay: &TestRelay, login: &SigningKey) -> Refusal {
+        let mut client = Self::stranger(relay).await;
+        client.say_words(login).await;
+        client.refusal().await
+    }
+
+    /// Why the relay does not let a device in.
+    pub(crate) async fn device_refused(relay: &TestRelay, home: &Home, device: &Device) -> Refusal {
+        let mut client = Self::stranger(relay).await;
+        client.say_login(home.id(), device.id(), &device.auth).await;
+        client.refusal().await
     }
 
     pub(crate) async fn introduce(&mut self, home: &Home, credential: Credential) {
@@ -281,6 +366,40 @@ impl Client {
                 Some(RelayMsg::Envelope(bytes)) => came.push(Envelope::parse(&bytes).unwrap()),
                 other => panic!("expected an envelope, heard {other:?}"),
             }
+        }
+    }
+
+    /// Appends a link and waits for its acknowledgement.
+    pub(crate) async fn keep_link(&mut self, link: &Link) {
+        self.say(&append_link(link)).await;
+        let stored = RelayMsg::LinkStored {
+            party: party_of(link),
+            seq: link.seq,
+        };
+        assert_eq!(self.hear().await, Some(stored));
+    }
+
+    /// Appends a link and returns why it is not stored.
+    pub(crate) async fn link_refused(&mut self, link: &Link) -> Refusal {
+        self.say(&append_link(link)).await;
+        match self.hear().await {
+            Some(RelayMsg::LinkNotStored { party, seq, reason }) => {
+                assert_eq!((party, seq), (party_of(link), link.seq));
+                reason
+            }
+            other => panic!("expected a refused link, heard {other:?}"),
+        }
+    }
+
+    /// Appends an envelope and returns why it is not stored.
+    pub(crate) async fn envelope_refused(&mut self, envelope: &Envelope) -> Refusal {
+        self.say(&append(envelope)).await;
+        match self.hear().await {
+            Some(RelayMsg::NotStored(heard, reason)) => {
+                assert_eq!(heard, name(envelope));
+                reason
+            }
+            other => panic!("expected a refused envelope, heard {other:?}"),
         }
     }
 

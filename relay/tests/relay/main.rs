@@ -15,7 +15,15 @@ mod login;
 #[cfg(test)]
 mod mailbox;
 #[cfg(test)]
+mod old_folder;
+#[cfg(test)]
+mod outranking;
+#[cfg(test)]
 mod people;
+#[cfg(test)]
+mod recovery;
+#[cfg(test)]
+mod removal;
 #[cfg(test)]
 mod server;
 #[cfg(test)]

@@ -4,16 +4,17 @@ use ajar_protocol::auth::{Login, login_hash};
 use ajar_protocol::chain::genesis_place;
 use ajar_protocol::client_msg::{ChainPosition, ClientMsg};
 use ajar_protocol::envelope::assemble;
-use ajar_protocol::genesis::{Founder, GenesisBody};
+use ajar_protocol::genesis::{Founder, GenesisBody, membership_head};
 use ajar_protocol::id::hash;
 use ajar_protocol::label;
 use ajar_protocol::link::{
-    Cutoff, DevicePublic, LinkBody, NewDevice, RevokeReason, RootPublic, proof_hash, signed_message,
+    Cutoff, DevicePublic, LeaveMode, LinkBody, NewDevice, RevokeReason, RootPublic, cosign_hash,
+    proof_hash, signed_message,
 };
 use ajar_protocol::relay_msg::EnvelopeName;
 use ajar_protocol::{
     DeviceId, Envelope, EnvelopeHeader, EnvelopeId, EnvelopeType, EpochId, Frontier, Link,
-    PartyChain, Position, SpaceGenesis, SpaceId,
+    PartyChain, PartyId, Position, SpaceGenesis, SpaceId,
 };
 use ed25519_dalek::{Signer, SigningKey};
 
@@ -56,6 +57,21 @@ impl Device {
     }
 }
 
+/// The end of a device after its envelope `last`.
+fn cutoff(device: &Device, last: Option<EnvelopeName>) -> Cutoff {
+    Cutoff {
+        device: device.id(),
+        counter: last.map_or(0, |last| last.counter),
+        id: last.map_or(EnvelopeId::ZERO, |last| last.id),
+        reason: RevokeReason::Lost,
+    }
+}
+
+/// Under which a root key signs.
+fn key_id(root: &SigningKey) -> [u8; 32] {
+    hash(label::ROOT_ID, &[&root.verifying_key().to_bytes()])
+}
+
 /// A party with its first device and root keys.
 #[derive(Clone)]
 pub(crate) struct Party {
@@ -67,8 +83,13 @@ pub(crate) struct Party {
 
 impl Party {
     pub(crate) fn new(name: &str) -> Self {
+        Self::with_login(name, key(name, "login"))
+    }
+
+    /// A party that names any login key as its own.
+    pub(crate) fn with_login(name: &str, login: SigningKey) -> Self {
         let device = Device::new(name);
-        let (root, login) = (key(name, "root"), key(name, "login"));
+        let root = key(name, "root");
         let body = LinkBody::Genesis {
             slot: 0,
             root: RootPublic {
@@ -99,33 +120,68 @@ impl Party {
         }
     }
 
-    /// A link that adds `device`, not appended here.
-    pub(crate) fn add(&self, device: &Device) -> Link {
-        let body = LinkBody::DeviceAdd(self.proven(device));
+    /// The next link, signed by the first device and not appended here.
+    fn by_device(&self, body: LinkBody) -> Link {
         let signer = self.device.id().0;
         Link::sign(self.chain.next_place(2), body, signer, &self.device.sign)
     }
 
+    /// The next link, signed by the words and not appended here.
+    fn by_words(&self, body: LinkBody) -> Link {
+        let signer = key_id(&self.root);
+        Link::sign(self.chain.next_place(4), body, signer, &self.root)
+    }
+
+    /// A link that adds `device`.
+    pub(crate) fn add(&self, device: &Device) -> Link {
+        self.by_device(LinkBody::DeviceAdd(self.proven(device)))
+    }
+
     /// A link by which the first device revokes `device` after its envelope `last`.
     pub(crate) fn revoke(&self, device: &Device, last: Option<EnvelopeName>) -> Link {
-        let body = LinkBody::DeviceRevoke(Cutoff {
-            device: device.id(),
-            counter: last.map_or(0, |last| last.counter),
-            id: last.map_or(EnvelopeId::ZERO, |last| last.id),
-            reason: RevokeReason::Lost,
-        });
-        let signer = self.device.id().0;
-        Link::sign(self.chain.next_place(3), body, signer, &self.device.sign)
+        self.by_device(LinkBody::DeviceRevoke(cutoff(device, last)))
+    }
+
+    /// A link by which the first device leaves the space.
+    pub(crate) fn leave(&self) -> Link {
+        self.by_device(LinkBody::Leave(LeaveMode::Ended))
     }
 
     /// A link by which the words add `device` and revoke nobody.
     pub(crate) fn recover(&self, device: &Device) -> Link {
-        let body = LinkBody::Recover {
-            device: self.proven(device),
-            revoked: Vec::new(),
+        self.recover_without(device, &[])
+    }
+
+    /// A link by which the words add `device` and revoke others, nothing of which counts.
+    pub(crate) fn recover_without(&self, device: &Device, others: &[&Device]) -> Link {
+        let revoked = others.iter().map(|other| cutoff(other, None)).collect();
+        let device = self.proven(device);
+        self.by_words(LinkBody::Recover { device, revoked })
+    }
+
+    /// Replaces the words by new ones: the link, and the party with the new keys.
+    pub(crate) fn replace_words(&self, name: &str) -> (Link, Self) {
+        let (root, login) = (key(name, "root"), key(name, "login"));
+        let public = RootPublic {
+            root: root.verifying_key().to_bytes(),
+            login: login.verifying_key().to_bytes(),
+            recovery_kem: kem(name, "recovery kem"),
         };
-        let signer = self.chain.root().root_id();
-        Link::sign(self.chain.next_place(4), body, signer, &self.root)
+        let place = self.chain.next_place(4);
+        let message = cosign_hash(&place.party, place.seq, &place.prev, &public);
+        let message = signed_message(label::LINK_COSIGN, &message);
+        let link = self.by_words(LinkBody::RootReplace {
+            root: public,
+            cosigner: self.device.id().0,
+            cosignature: self.device.sign.sign(&message).to_bytes(),
+        });
+        let mut after = Self {
+            root,
+            login,
+            ..self.clone()
+        };
+        after.append(&link);
+        (link, after)
     }
 
     pub(crate) fn append(&mut self, link: &Link) {
@@ -142,7 +198,10 @@ pub(crate) struct Home {
 
 impl Home {
     pub(crate) fn private(name: &str) -> Self {
-        let party = Party::new(name);
+        Self::private_of(Party::new(name))
+    }
+
+    pub(crate) fn private_of(party: Party) -> Self {
         let body = GenesisBody::private(Founder {
             party: party.chain.id(),
             random: [1; 16],
@@ -196,6 +255,7 @@ impl Home {
             device: device.clone(),
             counter: 0,
             prev: EnvelopeId::ZERO,
+            mhead: [0; 32],
         }
     }
 }
@@ -207,9 +267,17 @@ pub(crate) struct Author {
     pub(crate) device: Device,
     pub(crate) counter: u64,
     pub(crate) prev: EnvelopeId,
+    pub(crate) mhead: [u8; 32],
 }
 
 impl Author {
+    /// From now on it writes in the knowledge of these chains.
+    pub(crate) fn has_seen(&mut self, home: &Home) {
+        let chains: Vec<&PartyChain> = home.parties.iter().map(|p| &p.chain).collect();
+        let seqs: Vec<u64> = chains.iter().map(|chain| chain.last_seq()).collect();
+        self.mhead = membership_head(&chains, &seqs).unwrap();
+    }
+
     /// The next envelope, with `text` where ciphertext would be.
     pub(crate) fn write(&mut self, text: &[u8]) -> Envelope {
         let header = EnvelopeHeader {
@@ -219,7 +287,7 @@ impl Author {
             device: self.device.id(),
             counter: self.counter + 1,
             prev: self.prev,
-            mhead: [0; 32],
+            mhead: self.mhead,
             nonce: [4; 24],
             commitment: [5; 32],
             length: u32::try_from(text.len()).unwrap(),
@@ -256,6 +324,12 @@ pub(crate) fn name(envelope: &Envelope) -> EnvelopeName {
         counter: envelope.header().counter,
         id: envelope.id(),
     }
+}
+
+/// The party of a link that is not GENESIS.
+pub(crate) fn party_of(link: &Link) -> PartyId {
+    assert_ne!(link.seq, 0, "GENESIS names no party");
+    link.party
 }
 
 pub(crate) fn append(envelope: &Envelope) -> ClientMsg {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ajar_relay::claims::Claims;
 use ajar_relay::data::DataDir;
@@ -28,6 +29,17 @@ pub(crate) fn generous() -> Limits {
         mailbox_joins_per_hour: 1000,
         ..Limits::default()
     }
+}
+
+/// Waits until the store holds a commit back.
+pub(crate) async fn until_waiting(relay: &TestRelay) {
+    for _ in 0..1000 {
+        if relay.store.waiting() > 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("nothing is being written");
 }
 
 impl TestRelay {

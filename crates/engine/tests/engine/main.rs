@@ -30,6 +30,12 @@ mod mutations;
 #[cfg(test)]
 mod new_words;
 #[cfg(test)]
+mod outranking;
+#[cfg(test)]
+mod outranking_faults;
+#[cfg(test)]
+mod recovering;
+#[cfg(test)]
 mod relay_faults;
 #[cfg(test)]
 mod removal;
@@ -43,6 +49,8 @@ mod schedule;
 mod store_failures;
 #[cfg(test)]
 mod telling;
+#[cfg(test)]
+mod theft;
 #[cfg(test)]
 mod toy_relay;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ajar_protocol::chain::ChainError;
 use ajar_protocol::client_msg::{ChainPosition, ClientMsg};
 use ajar_protocol::relay_msg::{EnvelopeName, Refusal, RelayMsg};
 use ajar_protocol::{DeviceId, Envelope, Frontier, Link, PartyChain, Position};
@@ -74,11 +75,14 @@ impl ToyRelay {
             counter: header.counter,
             id: envelope.id(),
         };
-        let author = self.chains.iter().find_map(|c| c.device(&header.device));
-        let author = author.expect("the author is in a chain").clone();
-        envelope.clone().verify(&author.keys.sign).unwrap();
         let mut answer = Answer::default();
         let refuse = |reason| vec![RelayMsg::NotStored(name, reason)];
+        let author = self.chains.iter().find_map(|c| c.device(&header.device));
+        let Some(author) = author.cloned() else {
+            answer.to_sender = refuse(Refusal::NotAdmitted);
+            return answer;
+        };
+        envelope.clone().verify(&author.keys.sign).unwrap();
         let last = self.frontier.of(&header.device);
         if let Some(known) = self.held.get(&(header.device, header.counter)) {
             answer.to_sender = if known.id() == envelope.id() {
@@ -126,18 +130,37 @@ impl ToyRelay {
             .iter_mut()
             .find(|c| c.id() == party || c.head_at(0) == Some(hash))
             .unwrap();
-        let known = chain.next_seq() > seq;
-        if chain.append(link).is_err() {
-            let reason = Refusal::Conflict;
-            let refused = RelayMsg::LinkNotStored { party, seq, reason };
-            answer.to_sender.push(refused);
-            return answer;
+        let known = chain.head_at(seq) == Some(hash);
+        if let Err(error) = chain.append(link.clone()) {
+            let Ok(outranked) = chain.outranked_by(link) else {
+                let reason = match error {
+                    ChainError::Gap { .. } => Refusal::Gap,
+                    ChainError::NotAllowed => Refusal::NotAdmitted,
+                    _ => Refusal::Conflict,
+                };
+                let refused = RelayMsg::LinkNotStored { party, seq, reason };
+                answer.to_sender.push(refused);
+                return answer;
+            };
+            *chain = outranked;
+            self.drop_voided();
         }
         answer.to_sender.push(RelayMsg::LinkStored { party, seq });
         if !known {
             answer.to_others.push(RelayMsg::Link(bytes.to_vec()));
         }
         answer
+    }
+
+    /// Forgets what was written by devices that are in no chain any more.
+    fn drop_voided(&mut self) {
+        let chains = &self.chains;
+        let is_in = |device: &DeviceId| chains.iter().any(|c| c.device(device).is_some());
+        let author = |bytes: &Vec<u8>| Envelope::parse(bytes).unwrap().header().device;
+        self.log.retain(|bytes| is_in(&author(bytes)));
+        self.held.retain(|(device, _), _| is_in(device));
+        let rows = self.frontier.rows().filter(|(device, _)| is_in(device));
+        self.frontier = rows.map(|(d, p)| (*d, *p)).collect();
     }
 
     /// Loses everything but the founding links.

@@ -347,6 +347,22 @@ impl World {
         }
     }
 
+    /// Puts a link into the relay, which sends it to all that are connected.
+    pub(crate) fn inject_link(&mut self, link: &Link) {
+        let bytes = link.as_bytes().to_vec();
+        let answer = self.relay.handle(ClientMsg::AppendLink(bytes));
+        assert!(
+            matches!(answer.to_sender[..], [RelayMsg::LinkStored { .. }]),
+            "the relay did not take it: {:?}",
+            answer.to_sender
+        );
+        for who in 0..self.devices.len() {
+            if self.devices[who].online {
+                self.deliver(who, answer.to_others.clone());
+            }
+        }
+    }
+
     /// One device takes up to `n` waiting messages.
     pub(crate) fn step(&mut self, who: usize, n: usize) {
         let device = &mut self.devices[who];

@@ -17,7 +17,10 @@ mod keyfile;
 mod lock;
 mod mode;
 mod records;
+mod recovered;
+mod recovery;
 mod remains;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,6 +38,8 @@ pub use devices::{NewDevice, OwnDevice};
 pub(crate) use keyfile::KeyFile;
 #[cfg(test)]
 pub(crate) use keyfile::Keys;
+pub use recovered::{MissingSpace, Recovered, RecoveredSpace, Review};
+pub use words::{Replaced, WordsCheck};
 
 use crate::clock;
 use crate::core::Worker;
@@ -316,6 +321,7 @@ impl Home {
     /// Checks whether pairing is possible and draws this side's half.
     fn begin_pairing(&self) -> Result<(OwnHalf, u8), Error> {
         self.check_unpaired()?;
+        self.check_slots()?;
         self.check_failures()?;
         let now = clock::now();
         // Another device of this person may have used a slot meanwhile.
@@ -379,6 +385,7 @@ impl Home {
         let mut record = self.home_record();
         record.shared = Some(space.genesis.id());
         record.relay = relay.without_claim().to_string();
+        record.partner.clone_from(&partner);
         record.left_quietly = false;
         record.slots.insert(slot, space.genesis.id());
         self.inner.shared.update(|keys| {

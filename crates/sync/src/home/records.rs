@@ -50,6 +50,8 @@ pub(crate) struct HomeRecord {
     pub(crate) relay: String,
     /// Whether it was left quietly.
     pub(crate) left_quietly: bool,
+    /// Name of the partner, as exchanged when pairing.
+    pub(crate) partner: String,
     /// Key slots that were used, and for which space.
     pub(crate) slots: BTreeMap<u8, SpaceId>,
 }
@@ -126,6 +128,7 @@ impl Home {
             let shared = record.shared.map(|space| space.to_hex());
             put_if_new(tx, "shared", &shared.unwrap_or_default())?;
             put_if_new(tx, "relay", &record.relay)?;
+            put_if_new(tx, "partner", &record.partner)?;
             let left = if record.left_quietly { "quiet" } else { "" };
             put_if_new(tx, "left", left)?;
             let slots = match tx.get(ROOT, "slots")? {
@@ -182,6 +185,7 @@ fn read_home(doc: &Automerge) -> HomeRecord {
     let mut record = HomeRecord {
         shared: SpaceId::from_hex(&text(doc, &ROOT, "shared")),
         relay: text(doc, &ROOT, "relay"),
+        partner: text(doc, &ROOT, "partner"),
         left_quietly: text(doc, &ROOT, "left") == "quiet",
         ..HomeRecord::default()
     };

@@ -13,6 +13,7 @@ mod honest;
 mod host;
 mod pairing;
 mod people;
+mod recovery;
 mod transport;
 mod unfinished;
 mod vault;
