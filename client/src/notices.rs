@@ -43,17 +43,30 @@ pub(crate) fn words(notice: &Notice, space: &Space, names: &Names) -> (&'static 
             "unopenable",
             format!("Part of what {} sent could not be opened and was left out.", of_device(device).device(names)),
         ),
-        NoticeKind::DeviceAdded { party } => (
+        NoticeKind::DeviceAdded { party, .. } => (
             "device-added",
             format!("{} added a device.", of_party(Some(party)).person(names)),
         ),
-        NoticeKind::DeviceRemoved { party } => (
+        NoticeKind::DeviceRemoved { party, .. } => (
             "device-removed",
             format!("{} removed a device.", of_party(Some(party)).person(names)),
         ),
-        NoticeKind::Recovered { party } => (
+        NoticeKind::Recovered { party, .. } => (
             "recovered",
-            format!("{} recovered the journal with the twelve words.", of_party(Some(party)).person(names)),
+            format!("{} recovered the journal on a new device.", of_party(Some(party)).person(names)),
+        ),
+        NoticeKind::WordsReplaced { .. } => (
+            "words-replaced",
+            "You replaced the twelve words. The old ones open nothing that is written from now on.".to_owned(),
+        ),
+        NoticeKind::CutoffRaised { .. } => (
+            "cutoff-raised",
+            "You let in more of what a removed device of yours had sent.".to_owned(),
+        ),
+        NoticeKind::PartyLeft { party, .. } => ("left", left(of_party(Some(party)), names)),
+        NoticeKind::OwnDeviceRemoved => (
+            "removed-here",
+            "This device was removed from the journal. What is on it can be read and exported; nothing new can be written.".to_owned(),
         ),
         NoticeKind::ChainFork { party } => (
             "chain-fork",
@@ -89,6 +102,18 @@ impl Whose {
     }
 }
 
+fn left(whose: Whose, names: &Names) -> String {
+    match whose {
+        Whose::Mine => {
+            "You have ended this journal between you. Both of you keep what is here.".to_owned()
+        }
+        _ => format!(
+            "{} has ended this journal between you. Both of you keep what is here.",
+            whose.person(names)
+        ),
+    }
+}
+
 fn withheld(missing: u64, device: &str) -> (&'static str, String) {
     let entries = if missing == 1 {
         "1 entry".to_owned()
@@ -113,6 +138,19 @@ fn forked(device: &str) -> (&'static str, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_ended_it_is_said_and_that_nothing_is_taken_away() {
+        let names = Names::new("Ana", Some("Ben"));
+        assert_eq!(
+            left(Whose::Partners, &names),
+            "Ben has ended this journal between you. Both of you keep what is here."
+        );
+        assert_eq!(
+            left(Whose::Mine, &names),
+            "You have ended this journal between you. Both of you keep what is here."
+        );
+    }
 
     #[test]
     fn a_withheld_entry_is_the_servers_doing_in_the_words() {

@@ -5,7 +5,7 @@ use std::fmt;
 
 use ajar_protocol::{
     DeviceId, DevicePublic,
-    label::{ENV_SIG, LINK_POP, LINK_SIG, RELAY_AUTH},
+    label::{ENV_SIG, LINK_COSIGN, LINK_POP, LINK_SIG, RELAY_AUTH},
     link::signed_message,
 };
 use ed25519_dalek::{Signer, SigningKey};
@@ -114,6 +114,12 @@ impl DeviceSecrets {
         sign(&self.sign, LINK_POP, hash)
     }
 
+    /// Signs new root keys as the second signer of ROOT_REPLACE (§2.3).
+    #[must_use]
+    pub fn sign_cosign(&self, hash: &[u8; 32]) -> [u8; 64] {
+        sign(&self.sign, LINK_COSIGN, hash)
+    }
+
     /// Signs an envelope id (§2.4).
     #[must_use]
     pub fn sign_envelope(&self, id: &[u8; 32]) -> [u8; 64] {
@@ -181,6 +187,7 @@ mod tests {
         let cases = [
             (public.sign, LINK_SIG, device.sign_link(&hash)),
             (public.sign, LINK_POP, device.sign_proof(&hash)),
+            (public.sign, LINK_COSIGN, device.sign_cosign(&hash)),
             (public.sign, ENV_SIG, device.sign_envelope(&hash)),
             (public.auth, RELAY_AUTH, device.sign_relay_auth(&hash)),
         ];

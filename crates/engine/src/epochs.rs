@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ajar_crypto::EpochKey;
 use ajar_crypto::epoch::{OpenEpochError, open_epoch};
-use ajar_protocol::epoch::{EpochReason, EpochRecord};
+use ajar_protocol::epoch::{EpochReason, EpochRecord, Recipient};
 use ajar_protocol::{DeviceId, EpochId, VerifiedEnvelope};
 
 use crate::space::Space;
@@ -26,6 +26,16 @@ pub(crate) struct Epoch {
     /// The envelope that created it.
     pub(crate) device: DeviceId,
     pub(crate) counter: u64,
+    /// When it was first seen here, in ms since 1970 by this device's clock; 0 when that is
+    /// not known.
+    pub(crate) seen_ms: i64,
+}
+
+impl Epoch {
+    fn is_sealed_to(&self, wanted: &[Recipient]) -> bool {
+        let ids = wanted.iter().map(|recipient| recipient.id);
+        self.recipients == ids.collect()
+    }
 }
 
 /// All valid epochs.
@@ -34,6 +44,10 @@ pub(crate) struct Epochs {
     all: BTreeMap<EpochId, Epoch>,
     /// Keys from the history of an epoch whose own record has not arrived.
     spare: BTreeMap<EpochId, EpochKey>,
+    /// Stored epochs, ahead of their place, that stand on others that have not arrived.
+    pub(crate) waiting: Vec<(DeviceId, u64)>,
+    /// The epoch last written under, and how many envelopes there were before it.
+    pub(crate) before: Option<(EpochId, u64)>,
 }
 
 /// Verdict on an EPOCH envelope.
@@ -51,13 +65,20 @@ impl Epochs {
         self.all.get(id)
     }
 
+    pub(crate) fn get_mut(&mut self, id: &EpochId) -> Option<&mut Epoch> {
+        self.all.get_mut(id)
+    }
+
+    /// Adds a valid epoch, unless it is known; `seen_ms` as in [`Epoch::seen_ms`].
     pub(crate) fn insert(
         &mut self,
         space: &Space,
         id: EpochId,
         mut epoch: Epoch,
         history: Vec<(EpochId, EpochKey)>,
+        seen_ms: i64,
     ) {
+        epoch.seen_ms = seen_ms;
         if epoch.key.is_none() {
             epoch.key = self
                 .spare
@@ -134,20 +155,31 @@ impl Epochs {
     /// read now, the one with the highest number, then the lowest id. `None`: a new one is
     /// needed.
     pub(crate) fn current(&self, space: &Space) -> Option<(EpochId, &EpochKey)> {
-        let wanted: BTreeSet<[u8; 32]> = space
-            .recipients(&space.seqs())?
-            .iter()
-            .map(|recipient| recipient.id)
-            .collect();
+        let wanted = space.recipients(&space.seqs())?;
         self.tips(space)
             .into_iter()
             .filter_map(|id| {
                 let epoch = self.all.get(&id)?;
                 let key = epoch.key.as_ref()?;
-                (epoch.recipients == wanted).then_some((epoch.number, id, key))
+                epoch
+                    .is_sealed_to(&wanted)
+                    .then_some((epoch.number, id, key))
             })
             .max_by_key(|(number, id, _)| (*number, std::cmp::Reverse(*id)))
             .map(|(_, id, key)| (id, key))
+    }
+
+    /// Whether something may be written under a key that someone who should read cannot open:
+    /// that of an epoch made by a device that had not heard of them. The history of one that
+    /// follows it gives them the key.
+    pub(crate) fn leave_someone_out(&self, space: &Space) -> bool {
+        let wanted = space.recipients(&space.seqs()).unwrap_or_default();
+        let tips = self.tips(space);
+        let mut held = tips
+            .iter()
+            .filter_map(|id| self.all.get(id))
+            .filter(|epoch| epoch.key.is_some());
+        held.any(|epoch| !wanted.iter().all(|one| epoch.recipients.contains(&one.id)))
     }
 
     /// Parents, number and reason of the next epoch.
@@ -165,17 +197,19 @@ impl Epochs {
             .map_or(1, |highest| highest.saturating_add(1));
         let reason = match tips.as_slice() {
             [] => EpochReason::First,
-            [one] => {
-                let before = self
-                    .all
-                    .get(one)
-                    .map(|epoch| space.revoked_at(&epoch.seqs).len());
-                if before == Some(space.revoked_at(&space.seqs()).len()) {
-                    EpochReason::Add
-                } else {
+            [one] => self.all.get(one).map_or(EpochReason::Add, |before| {
+                let wanted = space.recipients(&space.seqs());
+                let same = wanted.is_some_and(|wanted| before.is_sealed_to(&wanted));
+                if space.recovered_since(&before.seqs) {
+                    EpochReason::Recover
+                } else if space.revoked_at(&before.seqs) != space.revoked_at(&space.seqs()) {
                     EpochReason::Revoke
+                } else if same {
+                    EpochReason::Periodic
+                } else {
+                    EpochReason::Add
                 }
-            }
+            }),
             _ => EpochReason::Merge,
         };
         (tips, number, reason)
@@ -232,6 +266,7 @@ impl Epochs {
             key,
             device: author,
             counter: envelope.header().counter,
+            seen_ms: 0,
         };
         Verdict::Valid(Box::new(epoch), history)
     }

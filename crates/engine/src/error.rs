@@ -21,8 +21,8 @@ pub enum Misuse {
     /// One change is larger than an envelope can carry.
     #[error("this is too long to be kept in one piece; write it in smaller parts")]
     TooLarge,
-    /// A limit of a document or of the space is reached.
-    #[error("the limit for one document or for the number of documents is reached")]
+    /// A limit of a document, of the space, or of a day's changes of devices is reached.
+    #[error("the limit for one document, for the number of documents or for devices is reached")]
     LimitReached,
     /// This copy of the home is behind its own past and may not write.
     #[error(
@@ -41,6 +41,20 @@ pub enum Misuse {
     /// The proof of a new device is for another place, or its keys are in use already.
     #[error("what the new device sent does not fit any more; begin linking it again")]
     LinkOutdated,
+    /// The twelve words are not those in force.
+    #[error("these are not the twelve words of this journal, or they were replaced since")]
+    WrongWords,
+    /// This device was removed by another one of its person.
+    #[error(
+        "this device was removed from the journal; what is on it can be read and exported, nothing new can be written"
+    )]
+    Removed,
+    /// A removed device has sent nothing beyond what already counts.
+    #[error("nothing more of that device has arrived")]
+    NothingBeyond,
+    /// A removal was more than seven days ago, or more of the device was let in before.
+    #[error("it is too late to let in more of what that device wrote")]
+    TooLate,
     /// The relationship's space cannot be written any more.
     #[error("this space is closed; what is in it can be read and exported")]
     Closed,

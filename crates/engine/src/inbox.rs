@@ -166,7 +166,8 @@ impl<S: Store> Replica<S> {
             return Ok(Taken::Dropped);
         }
         if self.space.is_cut_off(&header.device, header.counter) {
-            return Ok(match self.keep_epoch_beyond(&verified)? {
+            self.remember_beyond(&verified);
+            return Ok(match self.keep_epoch_beyond(now, &verified)? {
                 true => Taken::Accepted,
                 false => Taken::Dropped,
             });
@@ -229,16 +230,19 @@ impl<S: Store> Replica<S> {
         let header = *envelope.header();
         match self.epochs.judge(&self.space, &envelope) {
             Verdict::Valid(epoch, history) => {
+                let id = envelope.id().into();
                 self.epochs
-                    .insert(&self.space, envelope.id().into(), *epoch, history);
+                    .insert(&self.space, id, *epoch, history, now.wall_ms);
                 // It may be here from before a cut-off was raised.
                 let place = (header.device, header.counter);
                 if !self.meta.epochs.contains(&place) {
                     self.meta.epochs.push(place);
                 }
+                self.epochs.waiting.retain(|waiting| *waiting != place);
                 self.pending.meta = true;
                 self.pending.keys = true;
                 self.advance(&envelope);
+                self.try_waiting_epochs(now)?;
                 Ok(Taken::Accepted)
             }
             Verdict::Early => {
@@ -529,20 +533,13 @@ impl<S: Store> Replica<S> {
                     .batch
                     .put(Key::Link(party, seq), bytes.to_vec());
                 self.pending.meta = true;
-                let told = match body {
-                    LinkBody::DeviceAdd(_) => Some(NoticeKind::DeviceAdded { party }),
-                    LinkBody::DeviceRevoke(_) => Some(NoticeKind::DeviceRemoved { party }),
-                    LinkBody::Recover { .. } => Some(NoticeKind::Recovered { party }),
-                    _ => None,
-                };
-                if let Some(kind) = told {
-                    self.notice(now, kind);
-                }
+                self.tell_of_link(now, place, seq, &body);
                 self.place_taken(party, seq, hash);
                 self.pending.events.push(Event::Member { party });
                 match body {
                     LinkBody::DeviceRevoke(cutoff) => self.cut_off(now, &[cutoff])?,
                     LinkBody::Recover { revoked, .. } => self.cut_off(now, &revoked)?,
+                    LinkBody::RevokeAmend(cutoff) => self.raise_cut_off(now, &cutoff),
                     _ => {}
                 }
                 self.settle(now)?;

@@ -1,33 +1,27 @@
-//! Own devices: adding one, removing one, and what a new one is given (protocol §2.3, §2.9
-//! *Own device*).
-//!
-//! Membership changes are online operations: a link is proposed to the relay, which accepts
-//! one link per place of a chain, and counts here only when the relay has stored it. That
-//! keeps two honest devices from forking their chain. A relay that lies about it gains
-//! nothing: what counts are the signatures.
+//! Own devices: what a new one is asked for and given, and the key change that goes with it
+//! (protocol §2.3, §2.9 *Own device*). Links are proposed in [`crate::Replica`]'s
+//! `propose_…`.
 
 use ajar_crypto::{DeviceSecrets, Entropy, EpochKey, Secret};
-use ajar_protocol::chain::ChainError;
-use ajar_protocol::client_msg::ClientMsg;
 use ajar_protocol::codec::{Reader, Writer};
 use ajar_protocol::error::Malformed;
 use ajar_protocol::genesis::SpaceKind;
-use ajar_protocol::link::{
-    Cutoff, DevicePublic, Link, LinkBody, NewDevice, RevokeReason, proof_hash,
-};
-use ajar_protocol::relay_msg::Refusal;
+use ajar_protocol::link::{DevicePublic, Link, RootPublic, proof_hash};
 use ajar_protocol::{
-    DeviceId, EnvelopeId, EpochId, Frontier, LinkHash, PartyChain, PartyId, SpaceGenesis, SpaceId,
+    DeviceId, Envelope, EpochId, Frontier, LinkHash, PartyChain, PartyId, SpaceGenesis, SpaceId,
     limits,
 };
 use zeroize::Zeroizing;
 
 use crate::clock::Now;
-use crate::error::{EngineError, Misuse};
-use crate::output::{Event, Outputs};
+use crate::error::EngineError;
+use crate::output::Outputs;
 use crate::pairing::FoundError;
 use crate::replica::{NewSpace, Replica};
 use crate::store::Store;
+
+/// Version of what a new device is given.
+const PACK: u8 = 2;
 
 /// The place in a chain that a new device is to take: what it must sign to prove its keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +72,7 @@ impl LinkOffer {
 pub struct LinkRequest {
     /// Public keys of the new device.
     pub keys: DevicePublic,
-    proof: [u8; 64],
+    pub(crate) proof: [u8; 64],
 }
 
 impl LinkRequest {
@@ -174,7 +168,7 @@ impl NewHalf {
 fn unpack(pack: &[u8], secrets: DeviceSecrets) -> Result<NewSpace, FoundError> {
     const WHAT: &str = "space for a new device";
     let mut reader = Reader::new(pack, WHAT);
-    if reader.u8()? != 1 {
+    if reader.u8()? != PACK {
         return Err(Malformed::Version(WHAT).into());
     }
     let genesis = SpaceGenesis::parse(reader.bytes16(1024)?)?;
@@ -197,6 +191,10 @@ fn unpack(pack: &[u8], secrets: DeviceSecrets) -> Result<NewSpace, FoundError> {
     for _ in 0..reader.u8()? {
         permits.push((reader.array()?, reader.array()?));
     }
+    let mut epochs_beyond = Vec::new();
+    for _ in 0..reader.u16()? {
+        epochs_beyond.push(Envelope::parse(reader.bytes32(limits::ENVELOPE)?)?);
+    }
     reader.finish()?;
     Ok(NewSpace {
         genesis,
@@ -205,6 +203,7 @@ fn unpack(pack: &[u8], secrets: DeviceSecrets) -> Result<NewSpace, FoundError> {
         epoch_keys,
         promised,
         permits,
+        epochs_beyond,
     })
 }
 
@@ -222,94 +221,18 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    /// Proposes to add a device. It is in the chain when [`crate::Event::Member`] says so.
-    ///
-    /// # Errors
-    /// [`Misuse::NeedsRelay`] without a connection, [`Misuse::Closed`],
-    /// [`Misuse::LimitReached`] at eight devices, [`Misuse::ChangeUnderWay`] until the relay
-    /// has answered the one before, [`Misuse::LinkOutdated`] when the request was made for
-    /// another place or with keys that are in use.
-    pub fn propose_device(
-        &mut self,
-        now: Now,
-        request: &LinkRequest,
-    ) -> Result<Outputs, EngineError> {
-        let device = NewDevice {
-            keys: request.keys,
-            sealed_label: Vec::new(),
-            proof: request.proof,
-        };
-        self.propose(now, LinkBody::DeviceAdd(device))
-    }
-
-    /// Proposes to remove one of our other devices. What it wrote up to what has arrived here
-    /// stays; nothing later counts.
-    ///
-    /// # Errors
-    /// As [`Self::propose_device`]; [`Misuse::NoSuchDevice`] when it is not an active device
-    /// of ours, or this one.
-    pub fn propose_removal(
-        &mut self,
-        now: Now,
-        device: DeviceId,
-        reason: RevokeReason,
-    ) -> Result<Outputs, EngineError> {
-        let chain = self.space.chains.get(self.space.place);
-        let ours = chain.is_some_and(|chain| chain.active(&device).is_some());
-        if !ours || device == self.space.device {
-            return Err(Misuse::NoSuchDevice.into());
-        }
-        let last = self.progress.frontier.of(&device);
-        let cutoff = Cutoff {
-            device,
-            counter: last.map_or(0, |last| last.counter),
-            id: last.map_or(EnvelopeId::ZERO, |last| last.id),
-            reason,
-        };
-        self.propose(now, LinkBody::DeviceRevoke(cutoff))
-    }
-
-    fn propose(&mut self, now: Now, body: LinkBody) -> Result<Outputs, EngineError> {
-        self.may_write()?;
-        if !self.is_welcomed() {
-            return Err(Misuse::NeedsRelay.into());
-        }
-        // The relay answers by place alone: two links under way to one place could be
-        // mistaken for each other.
-        if self.proposed.is_some() {
-            return Err(Misuse::ChangeUnderWay.into());
-        }
-        let chain = self
-            .space
-            .chains
-            .get(self.space.place)
-            .ok_or(EngineError::Bug("no chain of our own"))?;
-        let place = chain.next_place(u64::try_from(now.wall_ms).unwrap_or(0));
-        let signer = self.space.device.0;
-        let link = Link::sign(place, body, signer, self.space.secrets.signing_key());
-        // What the others would refuse is not proposed.
-        self.space.check(&link).map_err(|error| match error {
-            ChainError::TooMany => Misuse::LimitReached,
-            _ => Misuse::LinkOutdated,
-        })?;
-        let send = vec![ClientMsg::AppendLink(link.as_bytes().to_vec())];
-        self.proposed = Some(link);
-        Ok(Outputs {
-            send,
-            events: Vec::new(),
-        })
-    }
-
-    /// Makes a new epoch if there is none that exactly those who should read now can open,
-    /// and sends it.
+    /// Makes a new epoch if there is none that exactly those who should read now can open, or
+    /// if that one has served for 90 days or 2^20 envelopes, and sends it. Writing does the
+    /// same; time alone never does, since an envelope that nobody asked for would tell when a
+    /// device is awake.
     ///
     /// # Errors
     /// [`EngineError`].
-    pub fn rotate(&mut self, entropy: &mut dyn Entropy) -> Result<Outputs, EngineError> {
-        if self.may_write().is_err() || self.epochs.current(&self.space).is_some() {
+    pub fn rotate(&mut self, now: Now, entropy: &mut dyn Entropy) -> Result<Outputs, EngineError> {
+        if self.may_write().is_err() {
             return Ok(Outputs::default());
         }
-        let rotated = self.ensure_epoch(entropy);
+        let rotated = self.ensure_epoch(now, entropy);
         if rotated.is_err() {
             self.reread()?;
         }
@@ -322,14 +245,18 @@ impl<S: Store> Replica<S> {
     }
 
     /// Everything that a new device needs to be a replica of this space: genesis, chains, how
-    /// far we are, the epoch keys, and the permits of relays. It holds keys: it travels only
-    /// through a pairing channel.
-    #[must_use]
-    pub fn pack(&self) -> Zeroizing<Vec<u8>> {
+    /// far we are, the epoch keys, the permits of relays, and the epochs from beyond a cut-off
+    /// that something honest was written under, which a relay may not have. It holds keys: it
+    /// travels only through a pairing channel.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`], [`EngineError::Damaged`].
+    pub fn pack(&mut self) -> Result<Zeroizing<Vec<u8>>, EngineError> {
+        let epochs_beyond = self.epochs_beyond()?;
         let keys = self.epochs.newest_keys();
         let mut out = Writer::with_capacity(64 << 10);
         let count = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
-        out.u8(1).bytes16(&self.space.genesis.encode());
+        out.u8(PACK).bytes16(&self.space.genesis.encode());
         for chain in &self.space.chains {
             out.u16(count(chain.links().len()));
             for link in chain.links() {
@@ -346,19 +273,40 @@ impl<S: Store> Replica<S> {
         for (relay, permit) in permits {
             out.raw(relay).raw(permit);
         }
-        Zeroizing::new(out.finish())
+        out.u16(count(epochs_beyond.len()));
+        for envelope in &epochs_beyond {
+            out.bytes32(envelope.as_bytes());
+        }
+        Ok(Zeroizing::new(out.finish()))
     }
 
-    /// A link has come to stand where one of ours was proposed to: ours, or another one, and
-    /// then ours is refused whatever the relay says of it.
-    pub(crate) fn place_taken(&mut self, party: PartyId, seq: u64, hash: LinkHash) {
-        let there = |link: &Link| link.party == party && link.seq <= seq;
-        if let Some(link) = self.proposed.take_if(|link| there(link))
-            && link.hash() != hash
-        {
-            let refused = Event::LinkRefused(Refusal::Conflict);
-            self.pending.events.push(refused);
-        }
+    /// Whether this device was removed from its party: it may read, and nothing else.
+    #[must_use]
+    pub fn is_removed(&self) -> bool {
+        !self.is_active(&self.space.device)
+    }
+
+    /// Root keys of our own party in force: the public half of its twelve words.
+    ///
+    /// # Panics
+    /// Never: a replica is of a space in which its party has a chain.
+    #[must_use]
+    pub fn root(&self) -> RootPublic {
+        *self.own_chain().root()
+    }
+
+    /// Key slot of the twelve words that our own party stands on, 0 to 8.
+    ///
+    /// # Panics
+    /// Never: a replica is of a space in which its party has a chain.
+    #[must_use]
+    pub fn slot(&self) -> u8 {
+        self.own_chain().slot()
+    }
+
+    pub(crate) fn own_chain(&self) -> &PartyChain {
+        let chain = self.space.chains.get(self.space.place);
+        chain.expect("a replica is of a space in which its party has a chain")
     }
 
     /// Whether a device of either party may read and write.

@@ -47,22 +47,51 @@ pub enum NoticeKind {
     DeviceAdded {
         /// The party.
         party: PartyId,
+        /// The link that did it; 0 in notices from before links were told apart.
+        seq: u64,
     },
     /// A device was removed from a party.
     DeviceRemoved {
         /// The party.
         party: PartyId,
+        /// The link that did it; 0 in notices from before links were told apart.
+        seq: u64,
     },
     /// A party recovered with its twelve words.
     Recovered {
         /// The party.
         party: PartyId,
+        /// The link that did it; 0 in notices from before links were told apart.
+        seq: u64,
     },
     /// Links of a party contradict each other; its membership is frozen.
     ChainFork {
         /// The party.
         party: PartyId,
     },
+    /// Our own party has other twelve words.
+    WordsReplaced {
+        /// The party.
+        party: PartyId,
+        /// The link that did it.
+        seq: u64,
+    },
+    /// A party has left: nobody writes into the space any more.
+    PartyLeft {
+        /// The party.
+        party: PartyId,
+        /// The link that did it.
+        seq: u64,
+    },
+    /// Our own party let in more of what a removed device wrote.
+    CutoffRaised {
+        /// The party.
+        party: PartyId,
+        /// The link that did it.
+        seq: u64,
+    },
+    /// This device was removed by another one of its person.
+    OwnDeviceRemoved,
 }
 
 /// A notice and when it arose.
@@ -85,10 +114,14 @@ impl Notice {
             NoticeKind::BadEpoch { device } => (5, device.0, 0),
             NoticeKind::DamagedData => (6, [0; 32], 0),
             NoticeKind::Unopenable { device, counter } => (7, device.0, counter),
-            NoticeKind::DeviceAdded { party } => (8, party.0, 0),
-            NoticeKind::DeviceRemoved { party } => (9, party.0, 0),
-            NoticeKind::Recovered { party } => (10, party.0, 0),
+            NoticeKind::DeviceAdded { party, seq } => (8, party.0, seq),
+            NoticeKind::DeviceRemoved { party, seq } => (9, party.0, seq),
+            NoticeKind::Recovered { party, seq } => (10, party.0, seq),
             NoticeKind::ChainFork { party } => (11, party.0, 0),
+            NoticeKind::WordsReplaced { party, seq } => (12, party.0, seq),
+            NoticeKind::PartyLeft { party, seq } => (13, party.0, seq),
+            NoticeKind::CutoffRaised { party, seq } => (14, party.0, seq),
+            NoticeKind::OwnDeviceRemoved => (15, [0; 32], 0),
         };
         out.u8(tag).raw(&id).u64(number);
     }
@@ -116,21 +149,28 @@ impl Notice {
                 device,
                 counter: number,
             },
-            8 => NoticeKind::DeviceAdded { party },
-            9 => NoticeKind::DeviceRemoved { party },
-            10 => NoticeKind::Recovered { party },
+            8 => NoticeKind::DeviceAdded { party, seq: number },
+            9 => NoticeKind::DeviceRemoved { party, seq: number },
+            10 => NoticeKind::Recovered { party, seq: number },
             11 => NoticeKind::ChainFork { party },
+            12 => NoticeKind::WordsReplaced { party, seq: number },
+            13 => NoticeKind::PartyLeft { party, seq: number },
+            14 => NoticeKind::CutoffRaised { party, seq: number },
+            15 => NoticeKind::OwnDeviceRemoved,
             _ => return Err(Malformed::Kind("notice")),
         };
         Ok(Self { kind, at_ms })
     }
 }
 
-/// Whether a notice tells of a proof, which no one may dismiss.
+/// Whether a notice tells of a proof or of why this home is closed, which no one may dismiss.
 fn is_proof(kind: &NoticeKind) -> bool {
     matches!(
         kind,
-        NoticeKind::StaleCopy | NoticeKind::Forked { .. } | NoticeKind::ChainFork { .. }
+        NoticeKind::StaleCopy
+            | NoticeKind::OwnDeviceRemoved
+            | NoticeKind::Forked { .. }
+            | NoticeKind::ChainFork { .. }
     )
 }
 
@@ -171,12 +211,16 @@ impl Notices {
     /// Removes what was said about an envelope that could be opened after all. Returns
     /// whether there was something.
     pub(crate) fn settle_unopenable(&mut self, device: &DeviceId, counter: u64) -> bool {
-        let kind = NoticeKind::Unopenable {
+        self.settle(&NoticeKind::Unopenable {
             device: *device,
             counter,
-        };
+        })
+    }
+
+    /// Removes what is not so any more. Returns whether there was something.
+    pub(crate) fn settle(&mut self, kind: &NoticeKind) -> bool {
         let before = self.list.len();
-        self.list.retain(|notice| notice.kind != kind);
+        self.list.retain(|notice| notice.kind != *kind);
         before != self.list.len()
     }
 
@@ -230,10 +274,15 @@ mod tests {
             NoticeKind::BadEpoch { device },
             NoticeKind::DamagedData,
             NoticeKind::Unopenable { device, counter: 6 },
-            NoticeKind::DeviceAdded { party },
-            NoticeKind::DeviceRemoved { party },
-            NoticeKind::Recovered { party },
+            NoticeKind::DeviceAdded { party, seq: 1 },
+            NoticeKind::DeviceAdded { party, seq: 2 },
+            NoticeKind::DeviceRemoved { party, seq: 3 },
+            NoticeKind::Recovered { party, seq: 4 },
             NoticeKind::ChainFork { party },
+            NoticeKind::WordsReplaced { party, seq: 5 },
+            NoticeKind::PartyLeft { party, seq: 7 },
+            NoticeKind::CutoffRaised { party, seq: 6 },
+            NoticeKind::OwnDeviceRemoved,
         ]
     }
 
@@ -256,6 +305,24 @@ mod tests {
     }
 
     #[test]
+    fn notices_from_before_links_were_told_apart_are_still_read() {
+        // As the version before wrote "Ben added a device": the number was always 0.
+        let mut bytes = vec![1];
+        bytes.extend_from_slice(&1_767_225_600_000_i64.to_be_bytes());
+        bytes.push(8);
+        bytes.extend_from_slice(&PARTY.0);
+        bytes.extend_from_slice(&[0; 8]);
+        let mut notices = Notices::decode(&bytes).unwrap();
+        let party = PARTY;
+        assert_eq!(
+            notices.all()[0].kind,
+            NoticeKind::DeviceAdded { party, seq: 0 }
+        );
+        let kind = NoticeKind::DeviceAdded { party, seq: 1 };
+        assert!(notices.add(Notice { kind, at_ms: 2 }), "another device");
+    }
+
+    #[test]
     fn the_same_thing_is_told_once_and_a_later_count_replaces_an_earlier() {
         let mut notices = noticed(kinds().into_iter().chain(kinds()));
         assert_eq!(notices.all().len(), kinds().len());
@@ -273,8 +340,10 @@ mod tests {
     fn only_proofs_stay_when_the_rest_is_dismissed() {
         let mut notices = noticed(kinds());
         assert!(notices.dismiss());
-        assert_eq!(notices.all().len(), 3);
+        assert_eq!(notices.all().len(), 4);
         assert!(!notices.dismiss());
+        assert!(notices.settle(&NoticeKind::OwnDeviceRemoved));
+        assert!(!notices.settle(&NoticeKind::OwnDeviceRemoved));
     }
 
     #[test]

@@ -111,18 +111,14 @@ impl<S: Store> Replica<S> {
         if self.meta.stale {
             return Err(Misuse::StaleCopy);
         }
-        let own = self.space.chains.get(self.space.place);
-        let active = own.is_some_and(|chain| chain.active(&self.space.device).is_some());
-        let left = self
-            .space
-            .chains
-            .iter()
-            .any(|chain| chain.left_at(chain.last_seq()).is_some());
-        if active && !left {
-            Ok(())
-        } else {
-            Err(Misuse::Closed)
+        if self.is_removed() {
+            return Err(Misuse::Removed);
         }
+        let mut chains = self.space.chains.iter();
+        if chains.any(|chain| chain.left_at(chain.last_seq()).is_some()) {
+            return Err(Misuse::Closed);
+        }
+        Ok(())
     }
 
     fn make<E>(
@@ -227,7 +223,7 @@ impl<S: Store> Replica<S> {
         entropy: &mut dyn Entropy,
         mut docs: Vec<DocChanges>,
     ) -> Result<(), EngineError> {
-        self.ensure_epoch(entropy)?;
+        self.ensure_epoch(now, entropy)?;
         docs.sort_by_key(|item| item.doc);
         let acks: Vec<_> = self
             .progress
@@ -297,10 +293,14 @@ impl<S: Store> Replica<S> {
         Ok(())
     }
 
-    /// Creates an epoch when there is none to write under. Needs public keys only, so it
-    /// works offline.
-    pub(crate) fn ensure_epoch(&mut self, entropy: &mut dyn Entropy) -> Result<(), EngineError> {
-        if self.epochs.current(&self.space).is_some() {
+    /// Creates an epoch when there is none to write under, or it has served long enough.
+    /// Needs public keys only, so it works offline.
+    pub(crate) fn ensure_epoch(
+        &mut self,
+        now: Now,
+        entropy: &mut dyn Entropy,
+    ) -> Result<(), EngineError> {
+        if !self.needs_epoch(now)? {
             return Ok(());
         }
         let (parents, number, reason) = self.epochs.next(&self.space);
@@ -337,10 +337,12 @@ impl<S: Store> Replica<S> {
             key: Some(key),
             device: self.space.device,
             counter: envelope.header().counter,
+            seen_ms: 0,
         };
         self.meta.epochs.push((epoch.device, epoch.counter));
+        let id = EpochId::from(envelope.id());
         self.epochs
-            .insert(&self.space, EpochId::from(envelope.id()), epoch, Vec::new());
+            .insert(&self.space, id, epoch, Vec::new(), now.wall_ms);
         self.pending.meta = true;
         self.pending.keys = true;
         self.enqueue(&envelope);
@@ -349,8 +351,12 @@ impl<S: Store> Replica<S> {
 
     /// Makes sure that there is an epoch to write under and returns the newest EPOCH
     /// envelope of this device.
-    pub(crate) fn make_epoch(&mut self, entropy: &mut dyn Entropy) -> Result<Vec<u8>, EngineError> {
-        self.ensure_epoch(entropy)?;
+    pub(crate) fn make_epoch(
+        &mut self,
+        now: Now,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Vec<u8>, EngineError> {
+        self.ensure_epoch(now, entropy)?;
         self.commit()?;
         let (device, counter) = self
             .meta

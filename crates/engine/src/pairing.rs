@@ -182,6 +182,7 @@ fn new_space(genesis: SpaceGenesis, chains: Vec<PartyChain>, secrets: DeviceSecr
         epoch_keys: Vec::new(),
         promised: Frontier::default(),
         permits: Vec::new(),
+        epochs_beyond: Vec::new(),
     }
 }
 
@@ -289,9 +290,10 @@ impl Agreed {
 /// [`EngineError`].
 pub fn first_epoch<S: Store>(
     replica: &mut Replica<S>,
+    now: Now,
     entropy: &mut dyn Entropy,
 ) -> Result<Vec<u8>, EngineError> {
-    let envelope = replica.make_epoch(entropy)?;
+    let envelope = replica.make_epoch(now, entropy)?;
     let mut out = Writer::default();
     out.u8(4).bytes32(&envelope);
     Ok(out.finish())

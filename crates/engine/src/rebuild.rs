@@ -27,7 +27,7 @@ use crate::replica::Replica;
 use crate::store::{Key, Store};
 
 /// Epochs beyond its cut-off that are kept of one removed device.
-const EPOCHS_BEYOND: usize = 16;
+pub(crate) const EPOCHS_BEYOND: usize = 16;
 
 /// One kept envelope with changes, by what it touches.
 struct Written {
@@ -73,12 +73,28 @@ impl<S: Store> Replica<S> {
                 }
                 _ => cutoff.counter,
             };
+            // What is taken away had come in order: it may be let in again.
+            if keep == cutoff.counter
+                && let Some(last) = self.progress.frontier.of(&device)
+                && known > keep
+            {
+                self.beyond.insert(device, last);
+            }
             if known > keep {
                 self.undo(now, device, keep, known)?;
             }
             self.cap_missing(&device, cutoff.counter);
         }
         Ok(())
+    }
+
+    /// A cut-off was raised: what it lets in is missing until it comes. What came before was
+    /// let go, so the relay is asked for it once more.
+    pub(crate) fn raise_cut_off(&mut self, now: Now, cutoff: &Cutoff) {
+        self.hear_of(now, cutoff.device, cutoff.counter);
+        if self.beyond.remove(&cutoff.device).is_some() || self.caught_up() {
+            self.ask_again();
+        }
     }
 
     /// Takes the envelopes of a device after `keep` out of its chain, and what they did out
@@ -373,6 +389,7 @@ impl<S: Store> Replica<S> {
     /// of the removal writes under it, since that device is among its recipients.
     pub(crate) fn keep_epoch_beyond(
         &mut self,
+        now: Now,
         envelope: &VerifiedEnvelope,
     ) -> Result<bool, EngineError> {
         let header = *envelope.header();
@@ -392,8 +409,9 @@ impl<S: Store> Replica<S> {
         let Verdict::Valid(epoch, history) = self.epochs.judge(&self.space, envelope) else {
             return Ok(false);
         };
+        let id = envelope.id().into();
         self.epochs
-            .insert(&self.space, envelope.id().into(), *epoch, history);
+            .insert(&self.space, id, *epoch, history, now.wall_ms);
         self.meta.epochs.push((device, counter));
         let key = Key::Envelope(device, counter);
         self.pending.batch.put(key, envelope.as_bytes().to_vec());

@@ -15,13 +15,15 @@ use automerge::Automerge;
 
 use crate::clock::Now;
 use crate::documents::{self, Cache, Directory, Owner, Ownership};
-use crate::epochs::{Epochs, Verdict};
+use crate::epochs::Epochs;
 use crate::error::{EngineError, Misuse};
+use crate::handed_over::{Stored, epochs_to_keep};
 use crate::notice::{Notice, NoticeKind, Notices};
 use crate::output::Event;
 use crate::space::Space;
 use crate::state::{Meta, Progress, decode_keys, encode_keys};
 use crate::store::{Batch, Key, Marker, Store, StoreError};
+use crate::told::own_addition;
 use crate::uplink::Uplink;
 
 pub use crate::status::{DeviceStatus, DocInfo, SpaceStatus};
@@ -44,6 +46,10 @@ pub struct NewSpace {
     pub promised: Frontier,
     /// Permits of relays.
     pub permits: Vec<([u8; 32], [u8; 64])>,
+    /// Epochs that removed devices made beyond their cut-off, from another own device: a relay
+    /// need not have them, and something honest may have been written under them. What is
+    /// anything else is not kept.
+    pub epochs_beyond: Vec<Envelope>,
 }
 
 /// Changes not yet committed, and what to tell when they are.
@@ -72,6 +78,9 @@ pub struct Replica<S: Store> {
     pub(crate) parked: BTreeMap<DeviceId, BTreeMap<u64, Envelope>>,
     pub(crate) uplink: Option<Uplink>,
     pub(crate) damaged: u32,
+    /// By removed device: the last envelope beyond its cut-off that came on this connection
+    /// and stands on the cut-off or on others that came.
+    pub(crate) beyond: BTreeMap<DeviceId, Position>,
     /// A link of ours that the relay has not confirmed yet.
     pub(crate) proposed: Option<Link>,
     suspect: Option<(Marker, u8)>,
@@ -100,7 +109,15 @@ impl<S: Store> Replica<S> {
                 batch.put(Key::Link(chain.id(), link.seq), link.as_bytes().to_vec());
             }
         }
+        let mut epochs = Vec::new();
+        for envelope in epochs_to_keep(&space, new.epochs_beyond) {
+            let (device, counter) = (envelope.header().device, envelope.header().counter);
+            let key = Key::Envelope(device, counter);
+            batch.put(key, envelope.as_bytes().to_vec());
+            epochs.push((device, counter));
+        }
         let meta = Meta {
+            epochs,
             links: space.chains.iter().map(PartyChain::next_seq).collect(),
             permits: new.permits.into_iter().collect(),
             ..Meta::default()
@@ -115,6 +132,7 @@ impl<S: Store> Replica<S> {
             ..Progress::default()
         };
         batch.put(Key::Frontier, progress.encode());
+        batch.put(Key::Notices, own_addition(&space).encode());
         store.commit(batch)?;
         // Last: whoever finds keys finds a whole replica, whenever the machine dies.
         store.save_keys(&encode_keys(&space.secrets, &new.epoch_keys))?;
@@ -177,6 +195,7 @@ impl<S: Store> Replica<S> {
             parked: BTreeMap::new(),
             uplink: None,
             damaged: 0,
+            beyond: BTreeMap::new(),
             proposed: None,
             suspect,
             broken: false,
@@ -190,19 +209,24 @@ impl<S: Store> Replica<S> {
         &mut self,
         keys: Vec<(ajar_protocol::EpochId, ajar_crypto::EpochKey)>,
     ) -> Result<(), EngineError> {
-        let damaged = || EngineError::Damaged("an epoch");
-        for (device, counter) in self.meta.epochs.clone() {
-            let envelope = self
-                .stored_envelope(&device, counter)?
-                .ok_or_else(damaged)?;
-            let (_, author) = self.space.device(&device).ok_or_else(damaged)?;
-            let envelope = envelope.verify(&author.keys.sign).map_err(|_| damaged())?;
-            let Verdict::Valid(epoch, history) = self.epochs.judge(&self.space, &envelope) else {
-                return Err(damaged());
-            };
-            self.epochs
-                .insert(&self.space, envelope.id().into(), *epoch, history);
+        let mut later = self.meta.epochs.clone();
+        loop {
+            let before = later.len();
+            for (device, counter) in std::mem::take(&mut later) {
+                // One that is not in its place yet may wait for those that it stands on.
+                let ahead = counter > self.progress.frontier.counter(&device);
+                match self.take_stored_epoch(&device, counter, 0)? {
+                    Stored::Taken => {}
+                    Stored::Early if ahead => later.push((device, counter)),
+                    Stored::Invalid if ahead => {}
+                    _ => return Err(EngineError::Damaged("an epoch")),
+                }
+            }
+            if later.is_empty() || later.len() == before {
+                break;
+            }
         }
+        self.epochs.waiting = later;
         for (id, key) in keys {
             self.epochs.offer_key(&self.space, id, key);
         }

@@ -127,6 +127,15 @@ impl Space {
         revoked
     }
 
+    /// Whether a party recovered with its twelve words after the given links.
+    pub(crate) fn recovered_since(&self, seqs: &[u64]) -> bool {
+        let mut chains = self.chains.iter().zip(seqs);
+        chains.any(|(chain, seq)| {
+            let mut later = chain.links().iter().filter(|link| link.seq > *seq);
+            later.any(|link| matches!(link.body, LinkBody::Recover { .. }))
+        })
+    }
+
     /// Whether an envelope lies beyond the cut-off of its author.
     pub(crate) fn is_cut_off(&self, device: &DeviceId, counter: u64) -> bool {
         self.cutoff_of(device)

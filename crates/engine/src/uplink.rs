@@ -40,6 +40,8 @@ pub(crate) struct Uplink {
     told_delivered: bool,
     /// Devices whose envelopes it will never take, as far as this connection goes.
     given_up: BTreeSet<DeviceId>,
+    /// It is to be asked again for everything beyond our frontier.
+    ask_again: bool,
     /// Devices of which it was asked to show the envelope that contradicts ours.
     asked: BTreeSet<DeviceId>,
 }
@@ -80,6 +82,14 @@ impl<S: Store> Replica<S> {
         self.uplink = None;
         self.proposed = None;
         self.parked.clear();
+        self.beyond.clear();
+    }
+
+    /// Asks the relay once more, with this round, for everything beyond our frontier.
+    pub(crate) fn ask_again(&mut self) {
+        if let Some(uplink) = &mut self.uplink {
+            uplink.ask_again = true;
+        }
     }
 
     /// Whether a relay has let this device in.
@@ -119,6 +129,10 @@ impl<S: Store> Replica<S> {
                 self.reread()?;
                 return Err(error);
             }
+        }
+        let again = self.uplink.as_mut().map(|uplink| &mut uplink.ask_again);
+        if again.is_some_and(std::mem::take) {
+            send.push(self.subscription());
         }
         let marked = !self.pending.batch.is_empty();
         let events = match self.commit() {

@@ -314,7 +314,7 @@ pub(crate) async fn share_first_epoch<S: ajar_engine::store::Store>(
     replica: &mut Replica<S>,
 ) -> Result<(), Error> {
     if shower {
-        let message = first_epoch(replica, &mut clock::entropy())?;
+        let message = first_epoch(replica, clock::now(), &mut clock::entropy())?;
         talk.say(&message).await?;
         // Without this word the other side may still create its own: both are valid.
         if talk.hear(MESSAGE).await? != DONE {

@@ -279,7 +279,7 @@ fn a_removed_laptop_reads_and_writes_nothing_more() {
     assert!(
         world
             .notices(BEN)
-            .contains(&NoticeKind::DeviceRemoved { party })
+            .contains(&NoticeKind::DeviceRemoved { party, seq: 2 })
     );
     // Ben writes first: his device makes the epoch that shuts the laptop out.
     world.put(BEN, doc, "n", "secret");

@@ -321,7 +321,7 @@ fn anas_laptop_reads_everything_and_writes_as_ana() {
     assert!(
         world
             .notices(BEN)
-            .contains(&NoticeKind::DeviceAdded { party })
+            .contains(&NoticeKind::DeviceAdded { party, seq: 1 })
     );
     let devices = world.devices[BEN].home.status().devices;
     assert_eq!(devices.len(), 3);

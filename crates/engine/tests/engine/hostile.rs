@@ -134,7 +134,9 @@ fn an_honest_change_made_this_way_counts() {
             scene.world.value(who, scene.doc, "his").as_deref(),
             Some("words")
         );
-        assert_eq!(scene.world.notices(who).len(), usize::from(who == ANA));
+        let party = scene.world.devices[ANA].home.own_party();
+        let added = NoticeKind::DeviceAdded { party, seq: 1 };
+        assert_eq!(scene.world.notices(who), [added]);
     }
     scene.goes_on("honest");
 }

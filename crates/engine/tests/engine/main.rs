@@ -2,6 +2,8 @@
 //! fail, and processes die.
 
 #[cfg(test)]
+mod amending;
+#[cfg(test)]
 mod content;
 #[cfg(test)]
 mod copies;
@@ -20,17 +22,27 @@ mod hostile;
 #[cfg(test)]
 mod hostile_content;
 #[cfg(test)]
+mod leaving;
+#[cfg(test)]
 mod linking;
 #[cfg(test)]
 mod mutations;
+#[cfg(test)]
+mod new_words;
 #[cfg(test)]
 mod relay_faults;
 #[cfg(test)]
 mod removal;
 #[cfg(test)]
+mod repairing;
+#[cfg(test)]
 mod rogue;
 #[cfg(test)]
+mod schedule;
+#[cfg(test)]
 mod store_failures;
+#[cfg(test)]
+mod telling;
 #[cfg(test)]
 mod toy_relay;
 #[cfg(test)]

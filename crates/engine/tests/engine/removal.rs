@@ -15,7 +15,7 @@ use crate::rogue::Rogue;
 use crate::world::{ANA, BEN, World};
 
 /// Every key in the key file of a device.
-fn keys(world: &World, who: usize) -> Vec<(EpochId, EpochKey)> {
+pub(crate) fn keys(world: &World, who: usize) -> Vec<(EpochId, EpochKey)> {
     let ring = world.devices[who].store.clone().load_keys().unwrap();
     let ring = ring.unwrap();
     ring[99..]
@@ -28,7 +28,7 @@ fn keys(world: &World, who: usize) -> Vec<(EpochId, EpochKey)> {
 }
 
 /// How many envelopes of the relay's log from `from` on one of these keys opens.
-fn opened(world: &World, from: usize, keys: &[(EpochId, EpochKey)]) -> usize {
+pub(crate) fn opened(world: &World, from: usize, keys: &[(EpochId, EpochKey)]) -> usize {
     let open = |bytes: &&Vec<u8>| {
         let envelope = Envelope::parse(bytes).unwrap();
         let mut chains = world.relay.chains.iter();

@@ -14,22 +14,22 @@ use crate::world::{ANA, BEN, HOUR, World, rng};
 
 /// Ana's laptop wrote more than her phone knew of when it removed it; Ben had it all, and had
 /// answered. What is in the world then.
-struct Late {
-    world: World,
-    laptop: usize,
+pub(crate) struct Late {
+    pub(crate) world: World,
+    pub(crate) laptop: usize,
     /// Made by the laptop before the cut-off.
-    common: DocId,
+    pub(crate) common: DocId,
     /// Made by the laptop after the cut-off, in which Ben answered.
-    late: DocId,
+    pub(crate) late: DocId,
     /// Made by the laptop after the cut-off; nobody answered.
-    alone: DocId,
+    pub(crate) alone: DocId,
     /// Ben's own, to which he wrote in one go with an answer.
-    his: DocId,
+    pub(crate) his: DocId,
     /// Ben's last envelope before the removal.
     answer: u64,
 }
 
-fn late(seed: u64) -> Late {
+pub(crate) fn late(seed: u64) -> Late {
     let mut world = World::online(seed);
     let laptop = world.link(ANA);
     let common = world.new_doc(laptop, Ownership::Common);

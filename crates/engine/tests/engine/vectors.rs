@@ -66,7 +66,7 @@ fn a_partner_pairing_and_the_first_edit() {
 
     let mut rng = ChaCha20Rng::seed_from_u64(3);
     let mut replica = Replica::create(MemoryStore::default(), space).unwrap();
-    let epoch = first_epoch(&mut replica, &mut rng).unwrap();
+    let epoch = first_epoch(&mut replica, NOW, &mut rng).unwrap();
     let doc = DocId([1; 16]);
     replica.connected([9; 32]);
     let ((), outputs) = replica

@@ -26,6 +26,8 @@ fn withhold(world: &mut World, author: usize, from: usize) {
 #[test]
 fn what_the_phone_has_seen_and_the_laptop_not_becomes_a_notice_after_a_day() {
     let mut world = World::with_laptop(50);
+    let party = world.devices[ANA].home.own_party();
+    let added = NoticeKind::DeviceAdded { party, seq: 1 };
     withhold(&mut world, BEN, LAPTOP);
     let doc = world.new_doc(BEN, Ownership::Common);
     world.put(BEN, doc, "n", "1");
@@ -42,20 +44,20 @@ fn what_the_phone_has_seen_and_the_laptop_not_becomes_a_notice_after_a_day() {
     world.run();
     assert_eq!(world.devices[LAPTOP].home.status().missing, 2);
     world.pass(23 * HOUR);
-    assert_eq!(world.notices(LAPTOP), [], "not yet a day");
+    assert_eq!(world.notices(LAPTOP), [added], "not yet a day");
     world.pass(2 * HOUR);
     let device = world.devices[BEN].home.device();
     let told = NoticeKind::Withheld { device, missing: 2 };
-    assert_eq!(world.notices(LAPTOP), [told]);
+    assert_eq!(world.notices(LAPTOP), [added, told]);
     world.pass(2 * HOUR);
-    assert_eq!(world.notices(LAPTOP).len(), 1, "told once");
+    assert_eq!(world.notices(LAPTOP).len(), 2, "told once");
     // It counts also after a restart, and is settled when the envelopes come.
     world.restart(LAPTOP);
     assert_eq!(world.devices[LAPTOP].home.status().missing, 2);
     world.fault = None;
     world.connect(LAPTOP);
     world.run();
-    assert_eq!(world.notices(LAPTOP), []);
+    assert_eq!(world.notices(LAPTOP), [added]);
     assert_eq!(world.devices[LAPTOP].home.status().missing, 0);
     world.assert_converged();
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use ajar_crypto::{DeviceSecrets, RecoveryPhrase};
+use ajar_crypto::{DeviceSecrets, RecoveryPhrase, SlotKeys};
 use ajar_engine::membership::{LinkOffer, LinkRequest, NewHalf};
 use ajar_engine::outbox::ChangeError;
 use ajar_engine::pairing::{self, Agreed, OwnHalf};
@@ -58,6 +58,13 @@ pub(crate) fn start() -> Now {
         wall_ms: 1_767_225_600_000,
         elapsed: Duration::ZERO,
     }
+}
+
+/// The keys from the twelve words on which Ana or Ben stands in the world of this seed.
+pub(crate) fn words(seed: u64, who: usize) -> SlotKeys {
+    let mut rng = rng(seed * 1000 + 1 + who as u64);
+    let words = RecoveryPhrase::generate(&mut rng).unwrap();
+    words.slot_keys(1).unwrap()
 }
 
 /// Both sides of a pairing, up to the signed genesis.
@@ -125,7 +132,7 @@ impl World {
     pub(crate) fn founded(seed: u64) -> Self {
         let mut world = Self::without_epoch(seed);
         let ana = &mut world.devices[ANA];
-        let first = pairing::first_epoch(&mut ana.home, &mut ana.rng).unwrap();
+        let first = pairing::first_epoch(&mut ana.home, world.now, &mut ana.rng).unwrap();
         pairing::take_first_epoch(&mut world.devices[BEN].home, world.now, &first).unwrap();
         world
     }
@@ -173,6 +180,7 @@ impl World {
             epoch_keys: Vec::new(),
             promised: ajar_protocol::Frontier::default(),
             permits: Vec::new(),
+            epochs_beyond: Vec::new(),
         };
         world.devices.push(Device::create(space, seed * 1000 + 14));
         world.connect(LAPTOP);
@@ -226,7 +234,7 @@ impl World {
 
     pub(crate) fn rotate(&mut self, who: usize) {
         let device = &mut self.devices[who];
-        let outputs = device.home.rotate(&mut device.rng).unwrap();
+        let outputs = device.home.rotate(self.now, &mut device.rng).unwrap();
         self.take(who, outputs);
     }
 
@@ -238,7 +246,7 @@ impl World {
         self.run();
         self.rotate(by);
         self.run();
-        let pack = self.devices[by].home.pack();
+        let pack = self.devices[by].home.pack().unwrap();
         let space = half.take(&pack).unwrap();
         let who = self.devices.len();
         let seed = who as u64 * 31 + 5;
@@ -348,7 +356,7 @@ impl World {
         self.take(who, outputs);
     }
 
-    fn take(&mut self, who: usize, outputs: Outputs) {
+    pub(crate) fn take(&mut self, who: usize, outputs: Outputs) {
         self.devices[who].events.extend(outputs.events);
         if self.devices[who].online {
             self.say(who, outputs.send);
