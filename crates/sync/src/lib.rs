@@ -45,7 +45,7 @@ pub use automerge;
 pub use document::{ChangeError, Document};
 pub use error::{ConnectError, Error};
 pub use event::{Connection, Events, SpaceEvent, SpaceReport, Synced};
-pub use home::{Builder, CheckReport, Home, NewHome};
+pub use home::{Builder, CheckReport, Erased, Home, Moved, NewHome, Sharing, Travel, erase_dir};
 pub use invitation::{Invitation, InvitationError};
 pub use pairing::{Found, PairingCode};
 pub use space::{BatchEdit, Space};

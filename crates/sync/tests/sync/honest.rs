@@ -9,7 +9,10 @@ use ajar_protocol::auth::{Login, permit};
 use ajar_protocol::client_msg::{ChainPosition, ClientMsg, Credential};
 use ajar_protocol::mailbox::Purpose;
 use ajar_protocol::relay_msg::{EnvelopeName, Refusal, RelayMsg};
-use ajar_protocol::{Envelope, Frontier, Link, Position, SpaceGenesis, SpaceId};
+use ajar_protocol::{
+    AppendOutcome, DeviceId, Envelope, Frontier, Link, LinkBody, PartyChain, Position,
+    SpaceGenesis, SpaceId,
+};
 use ajar_sync::RelayAddress;
 use ed25519_dalek::SigningKey;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -33,11 +36,103 @@ struct Waiting {
     joined: oneshot::Sender<()>,
 }
 
+/// What becomes of a message in a recovery login: it is shown as it is, changed, or not.
+pub(crate) type Tamper = dyn Fn(&RelayMsg) -> Option<RelayMsg> + Send + Sync;
+
 struct Held {
-    chains: Vec<ChainPosition>,
+    genesis: SpaceGenesis,
+    /// In the order of the genesis.
+    chains: Vec<PartyChain>,
     frontier: Frontier,
     envelopes: Vec<Vec<u8>>,
-    live: broadcast::Sender<(usize, Vec<u8>)>,
+    live: broadcast::Sender<(usize, RelayMsg)>,
+}
+
+impl Held {
+    fn welcome(&self, key: &SigningKey) -> RelayMsg {
+        let position = |chain: &PartyChain| ChainPosition {
+            party: chain.id(),
+            next: chain.next_seq(),
+        };
+        RelayMsg::Welcome {
+            permit: permit(key, &self.genesis.id()),
+            chains: self.chains.iter().map(position).collect(),
+            frontier: self.frontier.clone(),
+        }
+    }
+
+    fn is_member(&self, login: &Login) -> bool {
+        let mut chains = self.chains.iter();
+        chains.any(|chain| {
+            let device = chain.active(&login.device);
+            device.is_some_and(|device| device.keys.auth == login.auth)
+                || login.device == DeviceId::ZERO && chain.root().login == login.auth
+        })
+    }
+
+    fn append_link(&mut self, by: usize, link: Link) -> RelayMsg {
+        let (seq, party) = (link.seq, link.party);
+        let known =
+            |chain: &PartyChain| chain.id() == party || chain.head_at(0) == Some(link.hash());
+        let Some(chain) = self.chains.iter_mut().find(|chain| known(chain)) else {
+            let reason = Refusal::NotAdmitted;
+            return RelayMsg::LinkNotStored { party, seq, reason };
+        };
+        match chain.append(link.clone()) {
+            Ok(AppendOutcome::Known) => return RelayMsg::LinkStored { party, seq },
+            Ok(AppendOutcome::Appended) => {}
+            Err(_) => match chain.outranked_by(link.clone()) {
+                Ok(replaced) => *chain = replaced,
+                Err(_) => {
+                    let reason = Refusal::Conflict;
+                    return RelayMsg::LinkNotStored { party, seq, reason };
+                }
+            },
+        }
+        let _ = self
+            .live
+            .send((by, RelayMsg::Link(link.as_bytes().to_vec())));
+        RelayMsg::LinkStored { party, seq }
+    }
+
+    fn append(&mut self, by: usize, bytes: Vec<u8>) -> RelayMsg {
+        let envelope = Envelope::parse(&bytes).unwrap();
+        let header = *envelope.header();
+        let (device, counter, id) = (header.device, header.counter, envelope.id());
+        let name = EnvelopeName {
+            device,
+            counter,
+            id,
+        };
+        let author = self.chains.iter().find_map(|chain| chain.device(&device));
+        let cut = author.and_then(|author| author.revoked);
+        if cut.is_some_and(|revoked| counter > revoked.cutoff.counter) {
+            return RelayMsg::NotStored(name, Refusal::Revoked);
+        }
+        if self.frontier.counter(&device) < counter {
+            self.frontier.set(device, Position { counter, id });
+            self.envelopes.push(bytes.clone());
+            let _ = self.live.send((by, RelayMsg::Envelope(bytes)));
+        }
+        RelayMsg::Stored(name)
+    }
+
+    fn show(&self, chains: &[ChainPosition], frontier: &Frontier) -> Vec<RelayMsg> {
+        let mut answers = Vec::new();
+        for chain in &self.chains {
+            let asked = chains.iter().find(|asked| asked.party == chain.id());
+            let next = asked.map_or(0, |asked| asked.next);
+            let links = chain.links().iter().filter(|link| link.seq >= next);
+            answers.extend(links.map(|link| RelayMsg::Link(link.as_bytes().to_vec())));
+        }
+        let missing = self.envelopes.iter().filter(|bytes| {
+            let header = *Envelope::parse(bytes).unwrap().header();
+            header.counter > frontier.counter(&header.device)
+        });
+        answers.extend(missing.map(|bytes| RelayMsg::Envelope(bytes.clone())));
+        answers.push(RelayMsg::CaughtUp);
+        answers
+    }
 }
 
 #[derive(Default)]
@@ -51,16 +146,21 @@ pub(crate) struct Honest {
     relay: Arc<Relay>,
 }
 
-struct Relay {
+pub(crate) struct Relay {
     key: SigningKey,
     state: Mutex<State>,
     nameplates: AtomicU32,
     introductions: AtomicUsize,
     by_permit: AtomicUsize,
     logins: AtomicUsize,
+    recoveries: AtomicUsize,
     /// Purpose that joiners are told, whatever the truth is.
     purpose: Option<Purpose>,
     meddle: Box<Meddle>,
+    /// A space that no device is let into.
+    shut: Mutex<Option<SpaceId>>,
+    /// What recovery logins are shown.
+    tamper: Mutex<Box<Tamper>>,
 }
 
 impl Honest {
@@ -75,7 +175,15 @@ impl Honest {
     }
 
     pub(crate) fn start_with(purpose: Option<Purpose>, meddle: Box<Meddle>) -> Self {
-        let seed = [42; 32];
+        Self::begin([42; 32], purpose, meddle)
+    }
+
+    /// With an identity of its own.
+    pub(crate) fn seeded(seed: [u8; 32]) -> Self {
+        Self::begin(seed, None, Box::new(|_, _, message| Some(message)))
+    }
+
+    fn begin(seed: [u8; 32], purpose: Option<Purpose>, meddle: Box<Meddle>) -> Self {
         let relay = Arc::new(Relay {
             key: SigningKey::from_bytes(&seed),
             state: Mutex::default(),
@@ -83,11 +191,15 @@ impl Honest {
             introductions: AtomicUsize::new(0),
             by_permit: AtomicUsize::new(0),
             logins: AtomicUsize::new(0),
+            recoveries: AtomicUsize::new(0),
             purpose,
             meddle,
+            shut: Mutex::default(),
+            tamper: Mutex::new(Box::new(|message| Some(message.clone()))),
         });
         let serving = Arc::clone(&relay);
-        let host = Host::start(move |peer| Arc::clone(&serving).serve(peer));
+        let serve = move |peer| Arc::clone(&serving).serve(peer);
+        let host = Host::start_with(seed, ajar_protocol::version::ALPN, serve);
         Self { host, relay }
     }
 
@@ -112,6 +224,51 @@ impl Honest {
         self.relay.logins.load(Ordering::SeqCst)
     }
 
+    /// Recovery logins so far, also those that found nothing.
+    pub(crate) fn recoveries(&self) -> usize {
+        self.relay.recoveries.load(Ordering::SeqCst)
+    }
+
+    /// What recovery logins are shown from now on. Without the genesis, nothing at all.
+    pub(crate) fn tamper(
+        &self,
+        tamper: impl Fn(&RelayMsg) -> Option<RelayMsg> + Send + Sync + 'static,
+    ) {
+        *self.relay.tamper.lock().unwrap() = Box::new(tamper);
+    }
+
+    pub(crate) fn relay(&self) -> &Arc<Relay> {
+        &self.relay
+    }
+
+    /// Lets no device into this space from now on; recovery logins find it.
+    pub(crate) fn shut(&self, space: Option<SpaceId>) {
+        *self.relay.shut.lock().unwrap() = space;
+    }
+
+    /// Goes back in time: the last envelopes that it holds of a space are gone.
+    pub(crate) fn lose(&self, space: &SpaceId, last: usize) {
+        let mut state = self.relay.state.lock().unwrap();
+        let held = state.spaces.get_mut(space).unwrap();
+        let kept = held.envelopes.len() - last;
+        let kept: Vec<_> = held.envelopes.drain(..kept).collect();
+        held.envelopes.clear();
+        held.frontier = Frontier::default();
+        for bytes in kept {
+            held.append(usize::MAX, bytes);
+        }
+    }
+
+    /// Links of the party with this device.
+    pub(crate) fn chain(&self, device: &DeviceId) -> PartyChain {
+        let state = self.relay.state.lock().unwrap();
+        let mut chains = state.spaces.values().flat_map(|held| &held.chains);
+        chains
+            .find(|chain| chain.device(device).is_some())
+            .unwrap()
+            .clone()
+    }
+
     /// Loses all data.
     pub(crate) fn forget(&self) {
         self.relay.state.lock().unwrap().spaces.clear();
@@ -119,6 +276,10 @@ impl Honest {
 }
 
 impl Relay {
+    pub(crate) fn shut_for_devices(&self, space: SpaceId) {
+        *self.shut.lock().unwrap() = Some(space);
+    }
+
     async fn serve(self: Arc<Self>, mut peer: Peer) {
         match peer.hear().await {
             Some(ClientMsg::MailboxOpen(purpose)) => self.open(peer, purpose).await,
@@ -187,64 +348,98 @@ impl Relay {
 
     async fn space(&self, mut peer: Peer, first: ClientMsg) {
         let mut next = Some(first);
+        let mut introduced: Option<(SpaceGenesis, Vec<Link>)> = None;
         while let Some(message) = next {
             match message {
                 ClientMsg::Introduce {
                     genesis,
                     credential,
                 } => {
-                    self.introduce(&genesis, credential);
+                    self.introductions.fetch_add(1, Ordering::SeqCst);
+                    if let Credential::Permit(_) = credential {
+                        self.by_permit.fetch_add(1, Ordering::SeqCst);
+                    }
+                    introduced = Some((SpaceGenesis::parse(&genesis).unwrap(), Vec::new()));
                 }
-                ClientMsg::AppendLink(_) => {}
-                ClientMsg::Login(login) => return self.member(peer, login).await,
+                ClientMsg::AppendLink(bytes) => {
+                    let link = Link::parse(&bytes).unwrap();
+                    introduced.as_mut().unwrap().1.push(link);
+                }
+                ClientMsg::Login(login) => {
+                    if let Some((genesis, links)) = introduced {
+                        self.admit(genesis, links);
+                    }
+                    return self.member(peer, login).await;
+                }
                 other => panic!("{other:?} before the login"),
             }
             next = peer.hear().await;
         }
     }
 
-    fn introduce(&self, genesis: &[u8], credential: Credential) {
-        self.introductions.fetch_add(1, Ordering::SeqCst);
-        if let Credential::Permit(_) = credential {
-            self.by_permit.fetch_add(1, Ordering::SeqCst);
-        }
-        let genesis = SpaceGenesis::parse(genesis).unwrap();
-        let position = |party| ChainPosition { party, next: 1 };
-        let held = Held {
-            chains: genesis.parties().into_iter().map(position).collect(),
-            frontier: Frontier::default(),
-            envelopes: Vec::new(),
-            live: broadcast::channel(1024).0,
-        };
+    fn admit(&self, genesis: SpaceGenesis, links: Vec<Link>) {
         let mut state = self.state.lock().unwrap();
-        state.spaces.entry(genesis.id()).or_insert(held);
+        let (first, rest): (Vec<Link>, Vec<Link>) =
+            links.into_iter().partition(|link| link.seq == 0);
+        let held = state.spaces.entry(genesis.id()).or_insert_with(|| {
+            let start = |link: Link| PartyChain::start(link).unwrap();
+            let chains: Vec<PartyChain> = first.into_iter().map(start).collect();
+            genesis.verify(&chains.iter().collect::<Vec<_>>()).unwrap();
+            Held {
+                genesis,
+                chains,
+                frontier: Frontier::default(),
+                envelopes: Vec::new(),
+                live: broadcast::channel(1024).0,
+            }
+        });
+        for link in rest {
+            held.append_link(usize::MAX, link);
+        }
     }
 
-    async fn member(&self, mut peer: Peer, login: Login) {
-        self.logins.fetch_add(1, Ordering::SeqCst);
+    async fn member(&self, mut peer: Peer, mut login: Login) {
+        let recovery = login.device == DeviceId::ZERO;
+        let counter = match recovery {
+            true => &self.recoveries,
+            false => &self.logins,
+        };
+        counter.fetch_add(1, Ordering::SeqCst);
         let key = self.key.verifying_key().to_bytes();
         login.verify(&key, &peer.exporter()).unwrap();
-        let welcome = {
+        let shut = *self.shut.lock().unwrap();
+        let admitted = {
             let state = self.state.lock().unwrap();
-            state.spaces.get(&login.space).map(|held| {
-                let welcome = RelayMsg::Welcome {
-                    permit: permit(&self.key, &login.space),
-                    chains: held.chains.clone(),
-                    frontier: held.frontier.clone(),
+            let found = match recovery {
+                true => state.spaces.values().find(|held| held.is_member(&login)),
+                false => state
+                    .spaces
+                    .get(&login.space)
+                    .filter(|h| h.is_member(&login)),
+            };
+            let open = found.filter(|held| recovery || Some(held.genesis.id()) != shut);
+            open.and_then(|held| {
+                login.space = held.genesis.id();
+                let genesis = RelayMsg::Genesis(held.genesis.encode());
+                let first = match recovery {
+                    true => vec![self.tampered(&genesis)?, held.welcome(&self.key)],
+                    false => vec![held.welcome(&self.key)],
                 };
-                (welcome, held.live.subscribe())
+                Some((first, held.live.subscribe()))
             })
         };
-        let Some((welcome, mut live)) = welcome else {
+        let Some((first, mut live)) = admitted else {
             peer.say(&RelayMsg::Refused(Refusal::NotAdmitted)).await;
             return peer.stay().await;
         };
-        peer.say(&welcome).await;
+        for message in first {
+            peer.say(&message).await;
+        }
         loop {
             tokio::select! {
                 heard = peer.hear() => {
                     let Some(message) = heard else { return };
-                    let Some(answers) = self.answer(&login.space, peer.number, message) else {
+                    let Some(answers) = self.answer(&login, peer.number, message) else {
                         return;
                     };
                     for answer in answers {
@@ -252,51 +447,51 @@ impl Relay {
                     }
                 }
                 news = live.recv() => {
-                    let Ok((by, envelope)) = news else { return };
+                    let Ok((by, message)) = news else { return };
                     if by != peer.number {
-                        peer.say(&RelayMsg::Envelope(envelope)).await;
+                        peer.say(&message).await;
+                    }
+                    if !self.is_member(&login) {
+                        peer.say(&RelayMsg::Refused(Refusal::NotAdmitted)).await;
+                        return peer.stay().await;
                     }
                 }
             }
         }
     }
 
+    fn is_member(&self, login: &Login) -> bool {
+        let state = self.state.lock().unwrap();
+        let held = state.spaces.get(&login.space);
+        held.is_some_and(|held| held.is_member(login))
+    }
+
+    fn tampered(&self, message: &RelayMsg) -> Option<RelayMsg> {
+        (self.tamper.lock().unwrap())(message)
+    }
+
     /// `None` when the space was forgotten meanwhile.
-    fn answer(&self, space: &SpaceId, by: usize, message: ClientMsg) -> Option<Vec<RelayMsg>> {
+    fn answer(&self, login: &Login, by: usize, message: ClientMsg) -> Option<Vec<RelayMsg>> {
         let mut state = self.state.lock().unwrap();
-        let held = state.spaces.get_mut(space)?;
+        let held = state.spaces.get_mut(&login.space)?;
+        let recovery = login.device == DeviceId::ZERO;
         Some(match message {
-            ClientMsg::Subscribe { frontier, .. } => {
-                let mut answers: Vec<_> = held
-                    .envelopes
-                    .iter()
-                    .filter(|bytes| {
-                        let header = *Envelope::parse(bytes).unwrap().header();
-                        header.counter > frontier.counter(&header.device)
-                    })
-                    .map(|bytes| RelayMsg::Envelope(bytes.clone()))
-                    .collect();
-                answers.push(RelayMsg::CaughtUp);
-                answers
+            ClientMsg::Subscribe { chains, frontier } => {
+                let shown = held.show(&chains, &frontier);
+                match recovery {
+                    true => shown.iter().filter_map(|m| self.tampered(m)).collect(),
+                    false => shown,
+                }
             }
             ClientMsg::Append(bytes) => {
-                let envelope = Envelope::parse(&bytes).unwrap();
-                let (header, id) = (*envelope.header(), envelope.id());
-                if held.frontier.counter(&header.device) < header.counter {
-                    let counter = header.counter;
-                    held.frontier.set(header.device, Position { counter, id });
-                    held.envelopes.push(bytes.clone());
-                    let _ = held.live.send((by, bytes));
-                }
-                vec![RelayMsg::Stored(EnvelopeName {
-                    device: header.device,
-                    counter: header.counter,
-                    id,
-                })]
+                assert!(!recovery, "a recovery login writes nothing");
+                vec![held.append(by, bytes)]
             }
             ClientMsg::AppendLink(bytes) => {
-                let Link { party, seq, .. } = Link::parse(&bytes).unwrap();
-                vec![RelayMsg::LinkStored { party, seq }]
+                let link = Link::parse(&bytes).unwrap();
+                let recover = matches!(link.body, LinkBody::Recover { .. });
+                assert!(recover || !recovery, "a recovery login recovers");
+                vec![held.append_link(by, link)]
             }
             other => panic!("{other:?} after the login"),
         })

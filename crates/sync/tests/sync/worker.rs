@@ -50,9 +50,10 @@ fn a_batch_in_which_one_edit_panics_is_not_there_at_all() {
             }),
         })
         .collect();
+    let before = me.documents().unwrap();
     let failed = me.change_all(edits);
     assert!(matches!(failed, Err(ChangeError::Failed(Error::Bug(_)))));
-    assert_eq!(me.documents().unwrap().len(), 0);
+    assert_eq!(me.documents().unwrap(), before);
     assert!(ids.iter().all(|doc| read(&me, *doc).is_none()));
 }
 
