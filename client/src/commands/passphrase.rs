@@ -6,7 +6,6 @@ use serde_json::json;
 
 use crate::cli::ChangePassphrase;
 use crate::context::Context;
-use crate::names::space_word;
 use crate::report::Failure;
 use crate::unlock::{self, Known, Which};
 
