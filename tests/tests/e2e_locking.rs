@@ -193,7 +193,6 @@ fn wrong_missing_changed_and_short_files_are_told_apart_and_stop_no_other_device
             }),
             damaged(&broken, &path, |_| Some(others)),
         ];
-        println!("{file}: {said:#?}");
         assert_ne!(said[0], said[1], "missing is not changed");
     }
     // Another's key is no damage, if it is the passphrase that does not fit.
@@ -209,6 +208,17 @@ fn wrong_missing_changed_and_short_files_are_told_apart_and_stop_no_other_device
     assert_eq!(texts(&ben, "--us"), ["from Ana", "from the phone"]);
 }
 
+/// Changes some bytes of every segment of a store, from a place on.
+fn spoil(person: &Person, store: &str, from: usize) {
+    for segment in segments(&person.home(), store) {
+        let mut content = std::fs::read(&segment).unwrap();
+        for byte in content.iter_mut().skip(from).take(8) {
+            *byte ^= 0x55;
+        }
+        std::fs::write(&segment, content).unwrap();
+    }
+}
+
 #[test]
 fn a_damaged_store_of_one_space_leaves_the_other_one_open() {
     let relay = Relay::start();
@@ -220,28 +230,69 @@ fn a_damaged_store_of_one_space_leaves_the_other_one_open() {
     let _ = ana.write("mine", "only Ana's");
     ana.sync();
     ben.sync();
-    for (store, damaged, other, kept) in [
-        ("shared", "--us", "--me", "only Ana's"),
-        ("private", "--me", "--us", "from Ana"),
+    for (store, word, damaged, other, kept) in [
+        ("shared", "us", "--us", "--me", "only Ana's"),
+        ("private", "me", "--me", "--us", "from Ana"),
     ] {
         let broken = copy_of(&ana);
-        for segment in segments(&broken.home(), store) {
-            let mut content = std::fs::read(&segment).unwrap();
-            // Behind the heading, where the records are.
-            for byte in content.iter_mut().skip(4096).take(64) {
-                *byte ^= 0x55;
-            }
-            std::fs::write(&segment, content).unwrap();
-        }
-        let said = broken.ajar(&["list", damaged]);
+        // Where the first record is: what everything else stands on.
+        spoil(&broken, store, 4_136);
+        let said = broken.ajar(&["list", damaged]).exits(1);
+        assert_eq!(said.error_code(), "damaged", "{said:?}");
+        assert!(error(&said).1.contains("ajar doctor"), "{said:?}");
         let whole = broken.ajar(&["list", other]);
-        println!("{store}: {said:?}\n{whole:?}");
         assert_eq!(whole.code, 0, "{whole:?}");
         assert!(whole.out.contains(kept), "{whole:?}");
-        let doctor = broken.ajar(&["doctor"]);
-        println!("{doctor:?}");
+        let status = broken.ajar(&["status"]).json();
+        let spaces = status["spaces"].as_array().unwrap();
+        let of = spaces.iter().find(|space| space["kind"] == word).unwrap();
+        assert!(of["damaged"].is_string(), "{status}");
+        let doctor = broken.ajar(&["doctor"]).exits(1);
+        assert_eq!(doctor.error_code(), "findings", "{doctor:?}");
+        // The other one is exchanged, and the damage is said all the same.
+        let synced = broken.ajar(&["sync"]).exits(1);
+        assert_eq!(synced.error_code(), "damaged", "{synced:?}");
+        assert!(synced.out.contains("\"synced\":true"), "{synced:?}");
+        // Nobody is paired anew over what is there, and no device is removed by half.
+        let pair = broken.ajar(&["pair", "--yes"]);
+        assert_ne!(pair.code, 0, "{pair:?}");
+        let removed = broken.ajar(&["device", "remove", "laptop", "--yes"]);
+        assert_ne!(removed.code, 0, "{removed:?}");
+        assert!(segments(&broken.home(), store)[0].exists());
     }
     open(&ben, "from Ben");
     ana.sync();
     assert_eq!(texts(&ana, "--us"), ["from Ana", "from Ben"]);
+}
+
+#[test]
+fn a_damaged_entry_leaves_the_other_entries_readable() {
+    let relay = Relay::start();
+    let (ana, _) = with_words("Ana", &relay.invite(), &[]);
+    for number in 0..4 {
+        let _ = ana.write("mine", &format!("entry {number} {}", "long ".repeat(600)));
+    }
+    ana.sync();
+    let length = std::fs::read(&segments(&ana.home(), "private")[0]).unwrap();
+    let length = length.iter().rposition(|byte| *byte != 0).unwrap();
+    let (mut some, mut all) = (0, 0);
+    // Wherever the damage is: what can be read is shown, and what cannot is said.
+    for step in 4..12 {
+        let broken = copy_of(&ana);
+        spoil(&broken, "private", length * step / 12);
+        let said = broken.ajar(&["list", "--me"]);
+        if said.code != 0 {
+            assert!(said.error_code() == "damaged" || said.error_code() == "store", "{said:?}");
+            continue;
+        }
+        let listed = said.json().as_array().unwrap().len();
+        if listed < 4 {
+            some += 1;
+            assert!(said.err.contains("cannot be read"), "{said:?}");
+        } else {
+            all += 1;
+        }
+        assert_eq!(broken.ajar(&["doctor"]).exits(1).error_code(), "findings");
+    }
+    assert!(some > 0 && some + all >= 5, "{some} with gaps, {all} with none");
 }
