@@ -273,6 +273,8 @@ impl Home {
         reason: RevokeReason,
         wait: Duration,
     ) -> Result<(), Error> {
+        // A device that stays where nobody looked is none that was removed.
+        self.check_damage(SpaceKind::Shared)?;
         let mut places = Vec::new();
         for kind in BOTH {
             if let Some(id) = device.id_in(kind) {

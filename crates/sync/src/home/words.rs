@@ -82,6 +82,8 @@ impl Home {
         wait: Duration,
     ) -> Result<Replaced, Error> {
         self.space(SpaceKind::Private)?;
+        // The old words would still bring that one back.
+        self.check_damage(SpaceKind::Shared)?;
         let mut outcome = Replaced::default();
         let mut ours = Vec::new();
         for space in self.spaces() {
