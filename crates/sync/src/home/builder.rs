@@ -219,8 +219,7 @@ impl Builder {
                 WhichSpace::Private,
                 LocalKeys::derive(&lmk),
             )
-            .map(|keys| Some(Arc::new(keys)))
-            .map_err(Error::from),
+            .map(|keys| Some(Arc::new(keys))),
             // Another passphrase, and nobody claimed to know it.
             Err(UnlockError::WrongPassphrase) if self.private_passphrase.is_none() => Ok(None),
             Err(error) => return Err(error.into()),

@@ -163,7 +163,6 @@ impl Home {
                 continue;
             }
             let opened = SealedStore::open(&store_path(&dir, kind), Arc::clone(&keys))
-                .map_err(Error::from)
                 .and_then(|store| Ok(Replica::open(store)?));
             match opened {
                 Ok(replica) => spaces.push(open_space(kind, replica, &keys, &activity)?),
