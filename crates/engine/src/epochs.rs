@@ -24,6 +24,9 @@ pub(crate) struct Epoch {
     pub(crate) recipients: BTreeSet<[u8; 32]>,
     pub(crate) commitment: [u8; 32],
     pub(crate) key: Option<EpochKey>,
+    /// It is sealed to this device, and that seal or the history behind it does not open: its
+    /// author lied. Others may have got a good one, so it is an epoch all the same.
+    pub(crate) shut: bool,
     /// The envelope that created it.
     pub(crate) device: DeviceId,
     pub(crate) counter: u64,
@@ -33,6 +36,11 @@ pub(crate) struct Epoch {
 }
 
 impl Epoch {
+    /// Whether its author kept its key from this device, and nobody has handed it on yet.
+    pub(crate) fn is_shut(&self) -> bool {
+        self.shut && self.key.is_none()
+    }
+
     fn is_sealed_to(&self, wanted: &[Recipient]) -> bool {
         let ids = wanted.iter().map(|recipient| recipient.id);
         self.recipients == ids.collect()
@@ -203,9 +211,10 @@ impl Epochs {
 
     /// Epochs that no other one follows. One that a removed device made beyond its cut-off
     /// only opens what was written under it: a relay that is filled anew will not have it, so
-    /// nothing may stand on it.
+    /// nothing may stand on it. One that is shut here ends nothing here either.
     pub(crate) fn tips(&self, space: &Space) -> Vec<EpochId> {
-        let counts = |epoch: &&Epoch| !space.is_cut_off(&epoch.device, epoch.counter);
+        let counts =
+            |epoch: &&Epoch| !epoch.is_shut() && !space.is_cut_off(&epoch.device, epoch.counter);
         let parents: BTreeSet<EpochId> = self
             .all
             .values()
@@ -337,12 +346,18 @@ impl Epochs {
         if expected.as_ref() != Some(&found) || !found.contains(&author.0) {
             return Verdict::Invalid;
         }
-        let (key, history) = match open_epoch(envelope, &space.device.0, space.secrets.kem_secret())
-        {
-            Ok(opened) => (Some(opened.key), opened.history),
+        let kem = space.secrets.kem_secret();
+        let (opened, shut) = match open_epoch(envelope, &space.device.0, kem) {
+            Ok(opened) => (Some(opened), false),
             // From before this device was added: a later epoch's history has the key.
-            Err(OpenEpochError::NotARecipient) => (None, Vec::new()),
-            Err(_) => return Verdict::Invalid,
+            Err(OpenEpochError::NotARecipient) => (None, false),
+            // Whether it is valid must not depend on who looks: a member could otherwise cut
+            // two honest devices off from each other with one bad seal.
+            Err(_) => (None, true),
+        };
+        let (key, history) = match opened {
+            Some(opened) => (Some(opened.key), opened.history),
+            None => (None, Vec::new()),
         };
         let epoch = Epoch {
             number: record.number,
@@ -351,6 +366,7 @@ impl Epochs {
             recipients: found.into_iter().collect(),
             commitment: record.commitment,
             key,
+            shut,
             device: author,
             counter: envelope.header().counter,
             seen_ms: 0,
