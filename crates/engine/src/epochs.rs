@@ -13,6 +13,8 @@ use crate::space::Space;
 
 /// Old keys that a new epoch carries; the padded history stays below its 64 KiB.
 const HISTORY: usize = 900;
+/// Keys in the key file: with everything else in it, it stays below 4 MiB.
+const RING: usize = 60_000;
 
 /// What is known of one valid epoch.
 #[derive(Clone, Debug)]
@@ -107,9 +109,9 @@ impl Epochs {
         }
         // A relay that is filled anew will not have one from beyond a cut-off.
         let source = if space.is_cut_off(&epoch.device, epoch.counter) {
-            Source::Told
+            Source::Told(epoch.device)
         } else {
-            Source::Handed
+            Source::Handed(epoch.device)
         };
         self.all.entry(id).or_insert(epoch);
         for (old, key) in history {
@@ -156,7 +158,7 @@ impl Epochs {
             // What this device had then, it may be the only one to have now.
             let source = match header.device == space.device {
                 true => Source::Own,
-                false => Source::Told,
+                false => Source::Told(header.device),
             };
             for (old, key) in opened.history {
                 self.offer_key(space, old, key, source);
@@ -177,12 +179,18 @@ impl Epochs {
             .collect()
     }
 
-    /// Every key that no kept envelope would give again, for the key file.
-    pub(crate) fn all_keys(&self) -> Vec<(EpochId, EpochKey)> {
-        let mut keys = self.keys();
-        keys.extend(self.loose.own());
-        // As many as the key file can count.
-        keys.truncate(usize::from(u16::MAX));
+    /// Every key for the key file, those first that no kept envelope would give again: a
+    /// member who makes epochs for fun must not make the file larger than can be written.
+    pub(crate) fn all_keys(&self, own: &DeviceId) -> Vec<(EpochId, EpochKey)> {
+        let mut keys: Vec<_> = self.loose.own().collect();
+        let mut known = self.keys();
+        let opens_again = |id: &EpochId| {
+            let epoch = self.all.get(id);
+            epoch.is_some_and(|epoch| !epoch.shut && epoch.recipients.contains(&own.0))
+        };
+        known.sort_by_cached_key(|(id, _)| opens_again(id));
+        keys.extend(known);
+        keys.truncate(RING);
         keys
     }
 
@@ -372,5 +380,46 @@ impl Epochs {
             seen_ms: 0,
         };
         Verdict::Valid(Box::new(epoch), history)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ajar_crypto::Secret;
+
+    use super::*;
+
+    /// Seventy thousand epochs of Ben's fit into what a relay gives a space.
+    #[test]
+    fn epochs_made_for_fun_do_not_make_the_key_file_too_large() {
+        let own = DeviceId([1; 32]);
+        let mut epochs = Epochs::default();
+        let name = |n: u32| {
+            let mut name = [0xff; 32];
+            name[..4].copy_from_slice(&n.to_be_bytes());
+            EpochId(name)
+        };
+        for n in 0..70_000 {
+            let to_us = n < 69_990;
+            let epoch = Epoch {
+                number: 1,
+                parents: Vec::new(),
+                seqs: Vec::new(),
+                recipients: to_us.then_some(own.0).into_iter().collect(),
+                commitment: [0; 32],
+                key: Some(EpochKey::new(Secret::new([3; 32]))),
+                shut: false,
+                device: DeviceId([2; 32]),
+                counter: u64::from(n),
+                seen_ms: 0,
+            };
+            epochs.all.insert(name(n), epoch);
+        }
+        let kept = epochs.all_keys(&own);
+        assert!(kept.len() * 64 + (256 << 10) < 4 << 20, "{}", kept.len());
+        // Those that this device was only told of come from nowhere else.
+        for n in 69_990..70_000 {
+            assert!(kept.iter().any(|(id, _)| *id == name(n)), "{n}");
+        }
     }
 }
