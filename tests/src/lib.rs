@@ -11,6 +11,7 @@
 
 pub mod canary;
 pub mod client;
+pub mod devices;
 pub mod relay;
 
 use std::path::PathBuf;
