@@ -12,6 +12,7 @@
 pub mod canary;
 pub mod client;
 pub mod devices;
+pub mod liar;
 pub mod relay;
 
 use std::path::PathBuf;
