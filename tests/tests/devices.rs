@@ -327,5 +327,5 @@ async fn a_code_for_a_device_is_no_code_for_a_partner_and_the_other_way_round() 
         panic!("linked");
     };
     assert!(why.contains("meeting a partner"), "{why}");
-    assert_eq!(ana.path().join("vault.hdr").exists(), true);
+    assert!(ana.path().join("vault.hdr").exists());
 }

@@ -290,6 +290,13 @@ impl<S: Store> Replica<S> {
         !self.is_active(&self.space.device)
     }
 
+    /// Whether one of the parties has left: nobody writes any more, reading stays.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        let mut chains = self.space.chains.iter();
+        chains.any(|chain| chain.left_at(chain.last_seq()).is_some())
+    }
+
     /// Root keys of our own party in force: the public half of its twelve words.
     ///
     /// # Panics

@@ -414,7 +414,12 @@ impl<S: Store> Replica<S> {
             .filter(|epoch| epoch.key.is_some());
         let settled =
             self.epochs.current(&self.space).is_some() && !self.epochs.leaves_out(&self.space);
-        self.may_write().is_ok() && !settled && tips.any(differs)
+        let owed = !settled && tips.any(differs);
+        // After the twelve words have voided links of ours, a key that was honestly written
+        // under may be on this device alone.
+        let by_words = |link: &Link| chain.device(&DeviceId(link.signer)).is_none();
+        let unshared = self.epochs.has_unshared(&self.space) && chain.links().iter().any(by_words);
+        self.may_write().is_ok() && (owed || unshared)
     }
 
     /// Party of a device that was ever in the space.

@@ -1,6 +1,7 @@
 //! The thread that owns a replica. Everything that touches the replica runs here, one piece
 //! at a time; handles and the driver send it pieces of work over a bounded queue.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -8,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{JoinHandle, ThreadId};
 use std::time::Duration;
 
-use ajar_engine::{EngineError, Outputs, Replica};
+use ajar_engine::{EngineError, Event, Outputs, Replica};
+use ajar_protocol::DocId;
 use ajar_protocol::client_msg::ClientMsg;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -25,9 +27,23 @@ pub(crate) const LINK: usize = 1024;
 
 const PANICKED: Error =
     Error::Bug("a step failed badly and was undone; what was kept before is safe");
-const REENTERED: Error = Error::Bug("a change asked its own space for something and would wait");
+pub(crate) const REENTERED: Error =
+    Error::Bug("a change asked its own space for something and would wait");
+
+thread_local! {
+    static REPLICA: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this is the thread of some replica. Work on it must not wait for whoever ends such
+/// threads.
+pub(crate) fn on_a_replica_thread() -> bool {
+    REPLICA.get()
+}
 
 type Work = Box<dyn FnOnce(&mut Core) + Send>;
+
+/// Told which documents others have changed, on the thread of the space.
+pub(crate) type Heed = dyn Fn(&mut Replica<SealedStore>, &[DocId]) + Send + Sync;
 
 enum Command {
     Run(Work),
@@ -44,11 +60,13 @@ pub(crate) struct Core {
     connection: watch::Sender<Connection>,
     /// A piece of work panicked: memory may be ahead of the store or torn.
     torn: bool,
+    pub(crate) heed: Option<Arc<Heed>>,
 }
 
 impl Core {
     /// Tells events, sends messages, and shows how far the connection is.
     pub(crate) fn dispatch(&mut self, outputs: Outputs) {
+        self.tell_heed(&outputs.events);
         for event in outputs.events {
             if let Some(event) = SpaceEvent::from_engine(event) {
                 // Nobody listening is fine.
@@ -63,6 +81,22 @@ impl Core {
             self.unlink();
         }
         self.show_progress();
+    }
+
+    fn tell_heed(&mut self, events: &[Event]) {
+        let Some(heed) = self.heed.clone() else {
+            return;
+        };
+        let by_others = |event: &Event| match event {
+            Event::DocumentChanged {
+                doc, here: false, ..
+            } => Some(*doc),
+            _ => None,
+        };
+        let docs: Vec<DocId> = events.iter().filter_map(by_others).collect();
+        if !docs.is_empty() {
+            heed(&mut self.replica, &docs);
+        }
     }
 
     /// A connection begins; returns its number.
@@ -171,6 +205,7 @@ impl Worker {
             events: events.clone(),
             connection: connection.clone(),
             torn: false,
+            heed: None,
         };
         let (left, fail) = (Arc::clone(&leave), Arc::clone(&failed));
         let thread = std::thread::Builder::new()
@@ -297,6 +332,7 @@ impl Drop for Worker {
 }
 
 fn run(mut core: Core, work: &Receiver<Command>, leave: &AtomicBool, failed: &AtomicBool) {
+    REPLICA.set(true);
     while let Ok(Command::Run(piece)) = work.recv() {
         piece(&mut core);
         if core.torn

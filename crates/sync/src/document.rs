@@ -58,6 +58,7 @@ impl Document {
         &self,
         apply: impl FnOnce(&mut Transaction<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, ChangeError<E>> {
+        self.space.check_writable()?;
         let id = self.id;
         self.space.worker().call(move |core| {
             let (value, outputs) =

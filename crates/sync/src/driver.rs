@@ -18,6 +18,7 @@ use crate::clock;
 use crate::core::LINK;
 use crate::error::{ConnectError, Error};
 use crate::event::Connection;
+use crate::home::mode::may_travel;
 use crate::space::Inner;
 use crate::transport::{Wire, WireReader, WireWriter};
 
@@ -68,9 +69,11 @@ impl Driver {
     }
 }
 
-/// The relay of a space, as its key file says.
+/// The relay of a space, as its key file says, if the space may travel.
 pub(crate) fn relay_of(space: &Inner) -> Result<RelayAddress, Error> {
-    let text = space.keys.read(|keys| keys.relay.clone());
+    let keys = space.keys.upgrade().ok_or(Error::Closed)?;
+    let (text, mode) = keys.read(|keys| (keys.relay.clone(), keys.mode));
+    may_travel(mode)?;
     if text.is_empty() {
         return Err(ConnectError::NoRelay.into());
     }
@@ -87,13 +90,30 @@ async fn run(space: Weak<Inner>, wake: Arc<Notify>, mut stop: watch::Receiver<bo
         inner.worker.set_connection(Connection::Connecting);
         let began = Instant::now();
         let mut welcomed = false;
+        // Before looking, so that no change is missed.
+        let mut route = inner.route.subscribe();
         // Each time anew: the person may have entered another address.
         let ended = match relay_of(&inner) {
-            Ok(relay) => session(&inner, &relay, &mut introduce, &mut welcomed, &mut stop).await,
+            Ok(relay) => {
+                let wishes = (&mut stop, &mut route);
+                session(&inner, &relay, &mut introduce, &mut welcomed, wishes).await
+            }
+            Err(Error::Connect(why)) => Err(why),
             Err(_) => Err(ConnectError::NoRelay),
         };
-        let Err(why) = ended else { return };
+        let why = match ended {
+            Ok(Wish::Stop) => return,
+            Ok(Wish::Reroute) => {
+                attempt = 0;
+                continue;
+            }
+            Err(why) => why,
+        };
         if inner.worker.is_over() {
+            return;
+        }
+        if !may_ever(&why) {
+            inner.worker.set_connection(Connection::Off);
             return;
         }
         if welcomed && began.elapsed() >= STEADY {
@@ -113,9 +133,18 @@ async fn run(space: Weak<Inner>, wake: Arc<Notify>, mut stop: watch::Receiver<bo
         tokio::select! {
             () = tokio::time::sleep(retry_in) => {}
             () = wake.notified() => {}
+            _ = route.changed() => attempt = 0,
             _ = stop.wait_for(|stop| *stop) => return,
         }
     }
+}
+
+/// Whether trying again without a person's doing can help.
+fn may_ever(why: &ConnectError) -> bool {
+    !matches!(
+        why,
+        ConnectError::Off | ConnectError::Paused | ConnectError::Left
+    )
 }
 
 /// Exponential with jitter between half and the whole, so that devices that lost the relay
@@ -134,17 +163,26 @@ fn pause(why: &ConnectError, attempt: u32) -> Duration {
     base / 2 + (base / 2).mul_f64(f64::from(random) / f64::from(u32::MAX))
 }
 
-/// One connection, from connecting to its end. `Ok` when it was asked to stop.
+/// Why a connection ended that was asked to.
+enum Wish {
+    Stop,
+    Reroute,
+}
+
+type Wishes<'a> = (&'a mut watch::Receiver<bool>, &'a mut watch::Receiver<()>);
+
+/// One connection, from connecting to its end. `Ok` when it was asked to end.
 async fn session(
     space: &Arc<Inner>,
     relay: &RelayAddress,
     introduce: &mut bool,
     welcomed: &mut bool,
-    stop: &mut watch::Receiver<bool>,
-) -> Result<(), ConnectError> {
+    (stop, route): Wishes<'_>,
+) -> Result<Wish, ConnectError> {
     let wire = tokio::select! {
         wire = Wire::connect(relay) => wire?,
-        _ = stop.wait_for(|stop| *stop) => return Ok(()),
+        _ = stop.wait_for(|stop| *stop) => return Ok(Wish::Stop),
+        _ = route.changed() => return Ok(Wish::Reroute),
     };
     let exporter = wire.exporter()?;
     let (key, claim) = (relay.key, relay.claim);
@@ -171,10 +209,12 @@ async fn session(
         flight.map_err(|_| ConnectError::Lost)?;
     let (writer, reader, closer) = wire.split();
     let ended = tokio::select! {
+        biased;
+        _ = stop.wait_for(|stop| *stop) => Ok(Wish::Stop),
+        _ = route.changed() => Ok(Wish::Reroute),
         ended = read(space, wire_number, reader, welcomed) => ended,
         ended = write(writer, flight, outgoing) => ended,
         ended = tick(space) => ended,
-        _ = stop.wait_for(|stop| *stop) => Ok(()),
     };
     let _ = space
         .worker
@@ -194,7 +234,7 @@ async fn read(
     wire_number: u64,
     mut reader: WireReader,
     welcomed: &mut bool,
-) -> Result<(), ConnectError> {
+) -> Result<Wish, ConnectError> {
     let login = Instant::now() + LOGIN;
     loop {
         let mut messages = if *welcomed {
@@ -267,7 +307,7 @@ async fn write(
     mut writer: WireWriter,
     flight: Vec<ClientMsg>,
     mut outgoing: mpsc::Receiver<Vec<ClientMsg>>,
-) -> Result<(), ConnectError> {
+) -> Result<Wish, ConnectError> {
     writer.send(&flight).await?;
     while let Some(messages) = outgoing.recv().await {
         writer.send(&messages).await?;
@@ -276,7 +316,7 @@ async fn write(
     Err(ConnectError::Lost)
 }
 
-async fn tick(space: &Arc<Inner>) -> Result<(), ConnectError> {
+async fn tick(space: &Arc<Inner>) -> Result<Wish, ConnectError> {
     let mut interval = tokio::time::interval(TICK);
     loop {
         interval.tick().await;

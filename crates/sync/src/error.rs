@@ -46,6 +46,15 @@ pub enum ConnectError {
     /// The time for it ran out.
     #[error("the relay did not answer in time")]
     TimedOut,
+    /// The private space is kept on this device only.
+    #[error("Only me stays on this device, as you asked; nothing of it was sent")]
+    Off,
+    /// The shared space rests on this device.
+    #[error("your journal for two is paused on this device; nothing was sent")]
+    Paused,
+    /// The shared space was left quietly.
+    #[error("you have left this journal quietly; nothing of it is sent any more")]
+    Left,
 }
 
 /// Whether there is no space, or no quota, left.
@@ -93,6 +102,12 @@ pub enum Error {
     /// There is a shared space with a partner who has written into it.
     #[error("you are already paired")]
     AlreadyPaired,
+    /// The shared space was left quietly: nothing new can be written into it.
+    #[error("you have left this journal quietly: it can be read, but nothing is added to it")]
+    Left,
+    /// The shared space has ended or was left, and this home has room for one only.
+    #[error("the journal you had with someone has ended, and this place keeps it for you")]
+    Parted,
     /// A file of the home cannot be read or written.
     #[error("{}: {source}", .path.display())]
     Unreadable {
@@ -175,10 +190,20 @@ impl Error {
             Self::Undelivered(ConnectError::WrongRelay | ConnectError::Violation(_))
             | Self::Connect(ConnectError::WrongRelay | ConnectError::Violation(_)) => 5,
             Self::Undelivered(
-                ConnectError::NotAdmitted | ConnectError::BadClaim | ConnectError::NoRelay,
+                ConnectError::NotAdmitted
+                | ConnectError::BadClaim
+                | ConnectError::NoRelay
+                | ConnectError::Off
+                | ConnectError::Paused
+                | ConnectError::Left,
             )
             | Self::Connect(
-                ConnectError::NotAdmitted | ConnectError::BadClaim | ConnectError::NoRelay,
+                ConnectError::NotAdmitted
+                | ConnectError::BadClaim
+                | ConnectError::NoRelay
+                | ConnectError::Off
+                | ConnectError::Paused
+                | ConnectError::Left,
             ) => 1,
             Self::Undelivered(_) | Self::Connect(_) => 4,
             Self::Bug(_) => 2,
@@ -200,6 +225,8 @@ impl Error {
             Self::NotPaired => "not-paired",
             Self::NotOnThisDevice => "not-on-this-device",
             Self::AlreadyPaired => "already-paired",
+            Self::Left => "left",
+            Self::Parted => "parted",
             Self::Unreadable { .. } => "unreadable",
             Self::Damaged(_) => "damaged",
             Self::DiskFull => "disk-full",
@@ -248,6 +275,12 @@ impl Error {
                 "Run `ajar sync`, look at `ajar device list`, then try again."
             }
             Self::AlreadyPaired => "A space is for exactly two people, for ever.",
+            Self::Left => {
+                "Write in Only me instead. Nobody was told that you left; if you want to come back, return to the journal first."
+            }
+            Self::Parted => {
+                "It stays readable here and can be exported. To begin with someone anew, start in another folder: `ajar --home FOLDER init --name YOUR-NAME`."
+            }
             Self::Unreadable { .. } => {
                 "Check that the files belong to you and that the disk is there, then try again."
             }
@@ -296,6 +329,9 @@ impl ConnectError {
             Self::Lost => "relay-lost",
             Self::Store(_) => "store",
             Self::TimedOut => "timeout",
+            Self::Off => "travel-off",
+            Self::Paused => "paused",
+            Self::Left => "left",
         }
     }
 
@@ -315,6 +351,13 @@ impl ConnectError {
             }
             Self::Violation(_) => "Tell whoever runs the relay. Your journal here is complete.",
             Self::Store(_) => "Run `ajar doctor`.",
+            Self::Off => {
+                "Let it travel quietly again to have a copy beside this device: if this device is lost, so is what is only here."
+            }
+            Self::Paused => "Nothing is lost. Resume it when you like; what you wrote goes then.",
+            Self::Left => {
+                "Nobody was told that you left; if you want to come back, return to the journal first."
+            }
         };
         Some(text.to_owned())
     }

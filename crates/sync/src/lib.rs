@@ -54,8 +54,8 @@ pub use document::{ChangeError, Document};
 pub use error::{ConnectError, Error};
 pub use event::{Connection, Events, SpaceEvent, SpaceReport, Synced};
 pub use home::{
-    Builder, CheckReport, Home, MissingSpace, NewDevice, NewHome, OwnDevice, Recovered,
-    RecoveredSpace, Replaced, Review, WordsCheck,
+    Builder, CheckReport, Erased, Home, MissingSpace, Moved, NewDevice, NewHome, OwnDevice,
+    Recovered, RecoveredSpace, Replaced, Review, Sharing, Travel, WordsCheck, erase_dir,
 };
 pub use invitation::{Invitation, InvitationError};
 pub use linking::{Candidate, LinkWords};

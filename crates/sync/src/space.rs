@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use ajar_engine::outbox::Edit;
@@ -12,6 +12,7 @@ use ajar_protocol::link::LinkBody;
 use ajar_protocol::{DeviceId, DocId, PartyId};
 use automerge::transaction::Transaction;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::watch;
 
 use crate::clock;
 use crate::core::Worker;
@@ -19,7 +20,7 @@ use crate::document::{ChangeError, Document};
 use crate::driver::{self, Driver};
 use crate::error::{ConnectError, Error};
 use crate::event::{Connection, Events, SpaceEvent, SpaceReport, Synced};
-use crate::home::KeyFile;
+use crate::home::{Activity, KeyFile, mode};
 
 /// One change of a batch.
 pub struct BatchEdit {
@@ -35,7 +36,11 @@ pub(crate) struct Inner {
     pub(crate) own_party: PartyId,
     pub(crate) partner: Option<PartyId>,
     pub(crate) worker: Worker,
-    pub(crate) keys: Arc<KeyFile>,
+    /// Gone when the space is locked, whoever still holds a handle.
+    pub(crate) keys: Weak<KeyFile>,
+    activity: Arc<Activity>,
+    /// Told when relay or way of travelling have changed.
+    pub(crate) route: watch::Sender<()>,
     /// UDP bytes of all connections that have ended.
     pub(crate) sent: AtomicU64,
     pub(crate) received: AtomicU64,
@@ -47,6 +52,8 @@ pub(crate) struct Inner {
 #[derive(Clone)]
 pub struct Space {
     inner: Arc<Inner>,
+    /// Calls do not count as something that a person does.
+    unnoticed: bool,
 }
 
 impl Space {
@@ -55,7 +62,8 @@ impl Space {
         own_party: PartyId,
         partner: Option<PartyId>,
         worker: Worker,
-        keys: Arc<KeyFile>,
+        keys: &Arc<KeyFile>,
+        activity: Arc<Activity>,
     ) -> Self {
         let driver = Mutex::new(None);
         Self {
@@ -64,16 +72,50 @@ impl Space {
                 own_party,
                 partner,
                 worker,
-                keys,
+                keys: Arc::downgrade(keys),
+                activity,
+                route: watch::channel(()).0,
                 sent: AtomicU64::new(0),
                 received: AtomicU64::new(0),
                 driver,
             }),
+            unnoticed: false,
         }
     }
 
+    /// The same space, for what happens by itself.
+    pub(crate) fn unnoticed(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            unnoticed: true,
+        }
+    }
+
+    /// The thread, for something that a person does.
     pub(crate) fn worker(&self) -> &Worker {
+        if !self.unnoticed {
+            self.inner.activity.touch(self.inner.kind);
+        }
         &self.inner.worker
+    }
+
+    /// Fails when nothing may be written into the space any more.
+    pub(crate) fn check_writable(&self) -> Result<(), Error> {
+        let keys = self.inner.keys.upgrade().ok_or(Error::Closed)?;
+        if mode::is_left(keys.read(|keys| keys.mode)) {
+            return Err(Error::Left);
+        }
+        Ok(())
+    }
+
+    /// Relay or way of travelling have changed: a connection ends, and begins anew if it may.
+    pub(crate) fn reroute(&self) {
+        let connection = self.inner.worker.connection().borrow().clone();
+        if connection != Connection::Off {
+            // Nobody is to take the old connection for the new one.
+            self.inner.worker.set_connection(Connection::Connecting);
+        }
+        self.inner.route.send_replace(());
     }
 
     /// Private or shared.
@@ -203,6 +245,7 @@ impl Space {
     /// # Errors
     /// [`ChangeError`]; nothing changed then.
     pub fn change_all(&self, edits: Vec<BatchEdit>) -> Result<(), ChangeError<String>> {
+        self.check_writable()?;
         self.worker().call(move |core| {
             let edits = edits
                 .into_iter()
@@ -246,10 +289,11 @@ impl Space {
     /// # Errors
     /// [`Error::Closed`].
     pub fn status(&self) -> Result<SpaceReport, Error> {
-        let engine = self.worker().call(|core| core.replica.status())?;
+        let worker = &self.inner.worker;
+        let engine = worker.call(|core| core.replica.status())?;
         Ok(SpaceReport {
             engine,
-            connection: self.worker().connection().borrow().clone(),
+            connection: worker.connection().borrow().clone(),
         })
     }
 
@@ -266,7 +310,7 @@ impl Space {
     /// Events from now on.
     #[must_use]
     pub fn events(&self) -> Events {
-        Events::new(self.worker().events())
+        Events::new(self.inner.worker.events())
     }
 
     pub(crate) fn lock_driver(&self) -> MutexGuard<'_, Option<Driver>> {
@@ -280,14 +324,15 @@ impl Space {
     /// tokio runtime.
     ///
     /// # Errors
-    /// [`ConnectError::NoRelay`], [`Error::Closed`].
+    /// [`ConnectError::NoRelay`], [`Error::Closed`]; [`ConnectError::Off`],
+    /// [`ConnectError::Paused`] and [`ConnectError::Left`] when the space is not to travel.
     pub fn connect(&self) -> Result<(), Error> {
-        driver::relay_of(&self.inner)?;
         let mut driver = self.lock_driver();
-        // Under the lock, so that closing finds every driver there ever is.
+        // Under the lock, so that closing and leaving find every driver there ever is.
         if self.worker().is_over() {
             return Err(Error::Closed);
         }
+        driver::relay_of(&self.inner)?;
         if driver.as_ref().is_none_or(Driver::is_over) {
             self.worker().set_connection(Connection::Connecting);
             *driver = Some(Driver::start(Arc::downgrade(&self.inner)));
@@ -299,29 +344,36 @@ impl Space {
     pub(crate) fn hurry(&self) {
         let driver = self.lock_driver();
         let waiting = matches!(
-            &*self.worker().connection().borrow(),
+            &*self.inner.worker.connection().borrow(),
             Connection::Waiting { .. }
         );
         if waiting && let Some(driver) = &*driver {
-            self.worker().set_connection(Connection::Connecting);
+            self.inner.worker.set_connection(Connection::Connecting);
             driver.wake();
         }
     }
 
     /// Ends the connection and waits until it has ended.
     pub async fn disconnect(&self) {
+        self.hang_up().await;
+    }
+
+    /// As [`Self::disconnect`]; returns whether there was a connection, or a try.
+    pub(crate) async fn hang_up(&self) -> bool {
         let driver = self.lock_driver().take();
+        let was_on = driver.as_ref().is_some_and(|driver| !driver.is_over());
         if let Some(driver) = driver {
             driver.stop().await;
         }
         self.show_off();
+        was_on
     }
 
     /// Shows that no connection is wanted, unless somebody began one meanwhile.
     fn show_off(&self) {
         let driver = self.lock_driver();
         if driver.is_none() {
-            self.worker().set_connection(Connection::Off);
+            self.inner.worker.set_connection(Connection::Off);
         }
     }
 
@@ -331,11 +383,8 @@ impl Space {
     /// # Errors
     /// [`Error::Undelivered`] with the reason when it did not succeed within `timeout`.
     pub async fn sync(&self, timeout: Duration) -> Result<Synced, Error> {
-        let mut events = self.worker().events();
-        let was_off = self.lock_driver().as_ref().is_none_or(Driver::is_over);
-        self.connect()?;
-        let mut leave = Leave(was_off.then_some(self));
-        self.hurry();
+        let mut events = self.inner.worker.events();
+        let visit = self.visit()?;
         let mut changed = BTreeSet::new();
         let settled = tokio::time::timeout(timeout, self.settled());
         tokio::pin!(settled);
@@ -353,9 +402,7 @@ impl Space {
                 },
             }
         };
-        if leave.0.take().is_some() {
-            self.disconnect().await;
-        }
+        visit.done().await;
         result?;
         loop {
             match events.try_recv() {
@@ -368,6 +415,15 @@ impl Space {
         Ok(Synced { changed })
     }
 
+    /// Connects for a while; a connection that was there before stays.
+    pub(crate) fn visit(&self) -> Result<Leave<'_>, Error> {
+        let was_off = self.lock_driver().as_ref().is_none_or(Driver::is_over);
+        self.connect()?;
+        let visit = Leave(was_off.then_some(self));
+        self.hurry();
+        Ok(visit)
+    }
+
     /// Waits until the relay has confirmed everything held here, and everything it held has
     /// been received. Needs [`Self::connect`] before.
     ///
@@ -378,7 +434,7 @@ impl Space {
     }
 
     pub(crate) async fn settled(&self) -> Result<(), ConnectError> {
-        let mut connection = self.worker().connection();
+        let mut connection = self.inner.worker.connection();
         loop {
             match &*connection.borrow_and_update() {
                 Connection::Online {
@@ -396,7 +452,7 @@ impl Space {
     }
 
     pub(crate) fn why_not(&self) -> ConnectError {
-        match &*self.worker().connection().borrow() {
+        match &*self.inner.worker.connection().borrow() {
             Connection::Waiting { why, .. } => why.clone(),
             Connection::Online { .. } => ConnectError::Busy,
             _ => ConnectError::TimedOut,
@@ -415,15 +471,24 @@ impl Space {
     }
 
     pub(crate) fn close(&self) {
-        self.worker().stop();
+        self.inner.worker.stop();
         // Dropping a driver ends it; after the stop nobody can begin another one.
         drop(self.lock_driver().take());
         self.show_off();
     }
 }
 
-/// Ends a connection that was made for one round only, should nobody wait for its end.
+/// Ends a connection that was made for a while only, should nobody wait for its end.
 pub(crate) struct Leave<'a>(pub(crate) Option<&'a Space>);
+
+impl Leave<'_> {
+    /// Ends it and waits until it has ended.
+    pub(crate) async fn done(mut self) {
+        if let Some(space) = self.0.take() {
+            space.disconnect().await;
+        }
+    }
+}
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
@@ -451,6 +516,9 @@ fn is_final(why: &ConnectError) -> bool {
             | ConnectError::NotAdmitted
             | ConnectError::BadClaim
             | ConnectError::NoRelay
+            | ConnectError::Off
+            | ConnectError::Paused
+            | ConnectError::Left
             | ConnectError::Violation(_)
             | ConnectError::Store(_)
     )

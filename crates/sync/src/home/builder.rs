@@ -189,16 +189,7 @@ impl Builder {
     /// [`Error::NoHome`], [`Error::NoPassphrase`], [`Error::WrongPassphrase`],
     /// [`Error::InUse`], [`Error::Damaged`], [`Error::Unreadable`].
     pub fn open(self) -> Result<Home, Error> {
-        let vault = self.dir.join(VAULT);
-        let bytes = match read_at_most(&vault, VAULT_HEADER + 1) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Error::NoHome(self.dir));
-            }
-            Err(error) => return Err(Error::io(vault, error)),
-        };
-        let header = VaultHeader::parse(&bytes)
-            .map_err(|error| Error::Damaged(format!("vault.hdr: {error}")))?;
+        let header = read_header(&self.dir)?;
         let passphrase = self.passphrase.ok_or(Error::NoPassphrase)?;
         let dir = self
             .dir
@@ -234,6 +225,19 @@ impl Builder {
         };
         Home::assemble(dir, lock, Arc::new(shared), private)
     }
+}
+
+/// Reads the two passphrase slots of a home.
+pub(super) fn read_header(dir: &Path) -> Result<VaultHeader, Error> {
+    let vault = dir.join(VAULT);
+    let bytes = match read_at_most(&vault, VAULT_HEADER + 1) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Error::NoHome(dir.to_owned()));
+        }
+        Err(error) => return Err(Error::io(vault, error)),
+    };
+    VaultHeader::parse(&bytes).map_err(|error| Error::Damaged(format!("vault.hdr: {error}")))
 }
 
 /// A name of a person or a device, without blanks around it.

@@ -98,6 +98,10 @@ impl Home {
         for space in &spaces {
             space.sync(wait).await?;
         }
+        if kinds.contains(&SpaceKind::Private) {
+            // Slots of words that were replaced are not passed on.
+            self.check_slots()?;
+        }
         let hello = self.hello(&spaces)?;
         let linked = async {
             let talk = Talk::show(&relay, Purpose::DeviceLink, on_code).await?;
@@ -124,7 +128,7 @@ impl Home {
             slots: keys.slots.clone(),
             ..Keys::default()
         });
-        let private_relay = match &self.inner.private {
+        let private_relay = match self.inner.private.get() {
             Some(private) => private.read(|keys| bare(&keys.relay)),
             None => String::new(),
         };
@@ -428,7 +432,10 @@ impl Builder {
             for (kind, space) in spaces {
                 unfinished.put(kind, space)?;
             }
-            unfinished.finish()
+            let home = unfinished.finish()?;
+            // The slots that came along belong to the words in force.
+            home.note_words()?;
+            Ok::<_, Error>(home)
         })
         .await
         .map_err(|_| Error::Bug("making the home of a new device"))??;

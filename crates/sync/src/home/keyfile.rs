@@ -174,6 +174,20 @@ impl KeyFile {
         let mut keys = self.lock();
         let mut changed = keys.clone();
         let value = change(&mut changed);
+        self.write(&changed)?;
+        *keys = changed;
+        Ok(value)
+    }
+
+    /// As [`Self::update`], but on failure the change holds for as long as the file is open,
+    /// and the next one that succeeds writes it down.
+    pub(crate) fn insist(&self, change: impl FnOnce(&mut Keys)) -> Result<(), Error> {
+        let mut keys = self.lock();
+        change(&mut keys);
+        self.write(&keys)
+    }
+
+    fn write(&self, changed: &Keys) -> Result<(), Error> {
         let texts = [
             &changed.name,
             &changed.partner,
@@ -186,9 +200,7 @@ impl KeyFile {
         let sealed =
             self.local
                 .seal_keyfile(self.which, &changed.encode(), &mut clock::entropy())?;
-        replace(&self.path, &sealed)?;
-        *keys = changed;
-        Ok(value)
+        replace(&self.path, &sealed)
     }
 }
 

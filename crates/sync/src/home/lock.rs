@@ -7,6 +7,9 @@ use std::path::Path;
 
 use crate::error::Error;
 
+/// Name of the file.
+pub(super) const LOCK: &str = "lock";
+
 /// Held while the home is open; let go by the system when the process ends in any way.
 pub(super) struct Lock {
     _file: File,
@@ -14,7 +17,7 @@ pub(super) struct Lock {
 
 impl Lock {
     pub(super) fn take(dir: &Path) -> Result<Self, Error> {
-        let path = dir.join("lock");
+        let path = dir.join(LOCK);
         let mut file: File = OpenOptions::new()
             .read(true)
             .write(true)

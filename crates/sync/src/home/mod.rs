@@ -8,22 +8,32 @@
 //! shared/  private/    sealed logs
 //! lock                 held while open
 //! unfinished           only while the home is being made
+//! erasing              only while the home is being destroyed
 //! ```
 
 mod builder;
 mod check;
 mod devices;
+mod erasing;
+mod following;
+mod held;
+mod idle;
 mod keyfile;
+mod leaving;
 mod lock;
-mod mode;
+mod locking;
+pub(crate) mod mode;
+mod passphrases;
 mod records;
 mod recovered;
 mod recovery;
+mod relays;
 mod remains;
+mod travel;
 mod words;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ajar_crypto::SlotPublic;
@@ -31,14 +41,20 @@ use ajar_engine::pairing::OwnHalf;
 use ajar_engine::{Now, Replica};
 use ajar_protocol::address::RelayAddress;
 use ajar_protocol::genesis::SpaceKind;
+use held::Held;
+pub(crate) use idle::Activity;
 
 pub use builder::{Builder, NewHome};
 pub use check::CheckReport;
 pub use devices::{NewDevice, OwnDevice};
+pub use erasing::{Erased, erase_dir};
 pub(crate) use keyfile::KeyFile;
 #[cfg(test)]
 pub(crate) use keyfile::Keys;
+pub use leaving::Sharing;
 pub use recovered::{MissingSpace, Recovered, RecoveredSpace, Review};
+pub use relays::Moved;
+pub use travel::Travel;
 pub use words::{Replaced, WordsCheck};
 
 use crate::clock;
@@ -74,26 +90,32 @@ fn store_path(dir: &Path, kind: SpaceKind) -> PathBuf {
 
 struct Inner {
     dir: PathBuf,
-    shared: Arc<KeyFile>,
-    /// `None` while *Only me* is locked.
-    private: Option<Arc<KeyFile>>,
-    spaces: Mutex<Vec<Space>>,
+    /// Empty when closed.
+    shared: Arc<Held>,
+    /// Empty while *Only me* is locked.
+    private: Arc<Held>,
+    spaces: Arc<Mutex<Vec<Space>>>,
     /// Set under the lock of `spaces`; nothing is opened afterwards.
     closed: AtomicBool,
     /// Held while pairing: the second of two would wipe the space of the first.
     pairing: tokio::sync::Mutex<()>,
+    /// Held while locking, unlocking and changing passphrases.
+    turn: Mutex<()>,
+    activity: Arc<Activity>,
+    before_lock: Mutex<Option<Arc<locking::BeforeLock>>>,
+    watch: Mutex<Option<idle::Watch>>,
     // Last: the lock is let go when everything else is closed.
-    _lock: lock::Lock,
+    lock: Mutex<Option<lock::Lock>>,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        for space in self
-            .spaces
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .drain(..)
-        {
+        let spaces = {
+            // Not held while threads end, which may look into it.
+            let mut spaces = self.spaces.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *spaces)
+        };
+        for space in spaces {
             space.close();
         }
     }
@@ -113,6 +135,7 @@ impl Home {
         private: Option<Arc<KeyFile>>,
     ) -> Result<Self, Error> {
         let mut spaces = Vec::new();
+        let activity = Arc::<Activity>::default();
         let both = [
             (SpaceKind::Private, private.as_ref()),
             (SpaceKind::Shared, Some(&shared)),
@@ -122,21 +145,26 @@ impl Home {
                 && keys.read(|keys| !keys.ring.is_empty())
             {
                 let store = SealedStore::open(&store_path(&dir, kind), Arc::clone(keys))?;
-                spaces.push(open_space(kind, Replica::open(store)?, Arc::clone(keys))?);
+                spaces.push(open_space(kind, Replica::open(store)?, keys, &activity)?);
             }
         }
-        let spaces = Mutex::new(spaces);
-        Ok(Self {
+        let home = Self {
             inner: Arc::new(Inner {
                 dir,
-                shared,
-                private,
-                spaces,
+                shared: Arc::new(Held::new(Some(shared))),
+                private: Arc::new(Held::new(private)),
+                spaces: Arc::new(Mutex::new(spaces)),
                 closed: AtomicBool::new(false),
                 pairing: tokio::sync::Mutex::new(()),
-                _lock: lock,
+                turn: Mutex::new(()),
+                activity,
+                before_lock: Mutex::new(None),
+                watch: Mutex::new(None),
+                lock: Mutex::new(Some(lock)),
             }),
-        })
+        };
+        home.heed();
+        Ok(home)
     }
 
     fn lock_spaces(&self) -> MutexGuard<'_, Vec<Space>> {
@@ -152,7 +180,7 @@ impl Home {
         &self.inner.dir
     }
 
-    /// The person's own name.
+    /// The person's own name; empty when closed.
     #[must_use]
     pub fn name(&self) -> String {
         self.inner.shared.read(|keys| keys.name.clone())
@@ -178,31 +206,10 @@ impl Home {
         (paired && !name.is_empty()).then_some(name)
     }
 
-    /// Address of the relay, with its claim if there still is one.
-    #[must_use]
-    pub fn relay(&self) -> Option<RelayAddress> {
-        self.inner.shared.read(|keys| keys.relay.parse().ok())
-    }
-
-    /// Uses another relay from the next connection on, for both spaces.
-    ///
-    /// # Errors
-    /// [`Error::Unreadable`], [`Error::DiskFull`].
-    pub fn set_relay(&self, relay: &RelayAddress) -> Result<(), Error> {
-        let text = relay.to_string();
-        self.inner
-            .shared
-            .update(|keys| keys.relay.clone_from(&text))?;
-        if let Some(private) = &self.inner.private {
-            private.update(|keys| keys.relay = text)?;
-        }
-        Ok(())
-    }
-
     /// Whether *Only me* is open.
     #[must_use]
     pub fn is_private_unlocked(&self) -> bool {
-        self.inner.private.is_some()
+        self.inner.private.get().is_some()
     }
 
     /// A handle on a space.
@@ -211,7 +218,7 @@ impl Home {
     /// [`Error::PrivateLocked`], [`Error::NotPaired`], [`Error::Closed`].
     pub fn space(&self, kind: SpaceKind) -> Result<Space, Error> {
         let spaces = self.lock_spaces();
-        if self.inner.closed.load(Ordering::Relaxed) {
+        if self.is_closed() {
             return Err(Error::Closed);
         }
         let found = spaces.iter().find(|space| space.kind() == kind).cloned();
@@ -245,6 +252,7 @@ impl Home {
         confirm: impl FnOnce(&Found) -> bool + Send + 'static,
     ) -> Result<Found, Error> {
         let _alone = self.pair_alone()?;
+        let _busy = self.inner.activity.busy();
         let relay = self.relay().ok_or(ConnectError::NoRelay)?;
         let (half, slot) = self.begin_pairing()?;
         let paired = pairing::show(&relay, half, &self.name(), on_code, confirm).await;
@@ -262,6 +270,7 @@ impl Home {
         confirm: impl FnOnce(&Found) -> bool + Send + 'static,
     ) -> Result<Found, Error> {
         let _alone = self.pair_alone()?;
+        let _busy = self.inner.activity.busy();
         let own = self.relay();
         let relay = match (invitation.relay(), own) {
             // Our own address of the same relay may hold a claim.
@@ -277,6 +286,9 @@ impl Home {
     }
 
     fn pair_alone(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Error> {
+        if self.is_closed() {
+            return Err(Error::Closed);
+        }
         self.inner
             .pairing
             .try_lock()
@@ -301,7 +313,10 @@ impl Home {
             .iter()
             .any(|device| Some(device.party) == partner && device.counter > 0);
         if heard || state.documents > 0 {
-            return Err(Error::AlreadyPaired);
+            return Err(match self.sharing()? {
+                Sharing::Left | Sharing::Ended => Error::Parted,
+                _ => Error::AlreadyPaired,
+            });
         }
         // A space in which nobody ever was is a pairing that did not finish.
         Ok(())
@@ -392,13 +407,14 @@ impl Home {
             // The slot of this half is used, whatever happens next.
             keys.slots.retain(|unused| unused.slot != slot);
             keys.partner = partner;
+            keys.mode = mode::USUAL;
             keys.segments.clear();
             keys.ring = zeroize::Zeroizing::new(Vec::new());
             keys.failures.clear();
         })?;
-        self.set_relay(&relay)?;
+        self.set_relay_of_pairing(&relay)?;
         remains::remove_store(&dir)?;
-        let keys = Arc::clone(&self.inner.shared);
+        let keys = self.inner.shared.get().ok_or(Error::Closed)?;
         let replica = Replica::create(SealedStore::open(&dir, Arc::clone(&keys))?, space)?;
         // Even when the last word is lost, or nobody waits for it any more, the space is
         // there: it is what both signed.
@@ -421,12 +437,14 @@ impl Home {
 
     /// Opens a shared space that was just founded.
     fn adopt(&self, replica: Replica<SealedStore>) -> Result<(), Error> {
-        let mut spaces = self.lock_spaces();
-        if self.inner.closed.load(Ordering::Relaxed) {
-            return Err(Error::Closed);
+        {
+            let mut spaces = self.lock_spaces();
+            let keys = self.inner.shared.get().filter(|_| !self.is_closed());
+            let keys = keys.ok_or(Error::Closed)?;
+            let activity = &self.inner.activity;
+            spaces.push(open_space(SpaceKind::Shared, replica, &keys, activity)?);
         }
-        let keys = Arc::clone(&self.inner.shared);
-        spaces.push(open_space(SpaceKind::Shared, replica, keys)?);
+        self.heed();
         Ok(())
     }
 
@@ -438,19 +456,13 @@ impl Home {
         self.spaces().iter().map(check::check).collect()
     }
 
-    /// Ends connections and threads and closes the stores.
+    /// Ends connections and threads, closes the stores and forgets all keys, also for those
+    /// who hold another handle of the home: it can be opened again at once.
     ///
     /// # Errors
     /// None at present; the result is there so that closing can fail visibly.
     pub fn close(self) -> Result<(), Error> {
-        let spaces = {
-            let mut spaces = self.lock_spaces();
-            self.inner.closed.store(true, Ordering::Relaxed);
-            std::mem::take(&mut *spaces)
-        };
-        for space in spaces {
-            space.close();
-        }
+        self.close_all();
         Ok(())
     }
 }
@@ -486,16 +498,13 @@ fn is_lately(now: Now, at: i64, span: i64) -> bool {
 fn open_space(
     kind: SpaceKind,
     replica: Replica<SealedStore>,
-    keys: Arc<KeyFile>,
+    keys: &Arc<KeyFile>,
+    activity: &Arc<Activity>,
 ) -> Result<Space, Error> {
     let (own, partner) = (replica.own_party(), replica.partner());
-    Ok(Space::new(
-        kind,
-        own,
-        partner,
-        Worker::start(replica)?,
-        keys,
-    ))
+    let worker = Worker::start(replica)?;
+    let activity = Arc::clone(activity);
+    Ok(Space::new(kind, own, partner, worker, keys, activity))
 }
 
 #[cfg(test)]

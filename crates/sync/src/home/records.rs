@@ -16,7 +16,7 @@ use crate::document::{ChangeError, Document};
 use crate::error::Error;
 
 /// Name of the document about the shared space and the key slots.
-const HOME: &str = "home";
+pub(super) const HOME: &str = "home";
 /// Longest name of a device, in characters.
 pub(crate) const DEVICE_NAME: usize = 64;
 
@@ -59,7 +59,7 @@ pub(crate) struct HomeRecord {
 impl Home {
     /// A document of the private space by its name; `None` while *Only me* is locked.
     fn named(&self, name: &str) -> Option<Document> {
-        let space = self.space(SpaceKind::Private).ok()?;
+        let space = self.unlocked()?;
         let id = space.named_document(Ownership::Mine, name).ok()?;
         Some(space.document(id))
     }
@@ -146,11 +146,12 @@ impl Home {
     }
 
     fn unlocked(&self) -> Option<crate::space::Space> {
-        self.space(SpaceKind::Private).ok()
+        let space = self.space(SpaceKind::Private).ok()?;
+        Some(space.unnoticed())
     }
 }
 
-fn changed(result: Result<(), ChangeError<AutomergeError>>) -> Result<(), Error> {
+pub(super) fn changed(result: Result<(), ChangeError<AutomergeError>>) -> Result<(), Error> {
     match result {
         Ok(()) => Ok(()),
         Err(ChangeError::Failed(error)) => Err(error),
@@ -158,14 +159,18 @@ fn changed(result: Result<(), ChangeError<AutomergeError>>) -> Result<(), Error>
     }
 }
 
-fn put_if_new(tx: &mut Transaction<'_>, key: &str, value: &str) -> Result<(), AutomergeError> {
+pub(super) fn put_if_new(
+    tx: &mut Transaction<'_>,
+    key: &str,
+    value: &str,
+) -> Result<(), AutomergeError> {
     if text(tx, &ROOT, key) == value {
         return Ok(());
     }
     tx.put(ROOT, key, value)
 }
 
-fn text<D: ReadDoc>(doc: &D, object: &automerge::ObjId, key: &str) -> String {
+pub(super) fn text<D: ReadDoc>(doc: &D, object: &automerge::ObjId, key: &str) -> String {
     match doc.get(object, key) {
         Ok(Some((Value::Scalar(scalar), _))) => scalar.as_str().unwrap_or_default().to_owned(),
         _ => String::new(),
@@ -181,7 +186,7 @@ fn read_device(doc: &Automerge) -> DeviceRecord {
     }
 }
 
-fn read_home(doc: &Automerge) -> HomeRecord {
+pub(super) fn read_home(doc: &Automerge) -> HomeRecord {
     let mut record = HomeRecord {
         shared: SpaceId::from_hex(&text(doc, &ROOT, "shared")),
         relay: text(doc, &ROOT, "relay"),

@@ -7,7 +7,6 @@
 //! attempt begins afresh and removes the device that this one added; afterwards
 //! [`Home::recover_shared`] and [`Home::finish_recovery`] go on.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use ajar_crypto::{RecoveryPhrase, SlotKeys};
@@ -337,7 +336,7 @@ impl Home {
             keys.ring = zeroize::Zeroizing::new(Vec::new());
         })?;
         remains::remove_store(&dir)?;
-        let store = SealedStore::open(&dir, Arc::clone(&self.inner.shared))?;
+        let store = SealedStore::open(&dir, self.inner.shared.get().ok_or(Error::Closed)?)?;
         self.adopt(Replica::create(store, space)?)
     }
 

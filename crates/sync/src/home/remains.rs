@@ -14,7 +14,10 @@ use crate::error::Error;
 
 /// There from the first file of a new home to its vault: only with it may an init that finds
 /// no vault remove what it finds.
-const UNFINISHED: &str = "unfinished";
+pub(super) const UNFINISHED: &str = "unfinished";
+/// There from the beginning of erasing to its end: what lies in the directory is a home that
+/// is to go, even when its keys are gone already.
+pub(super) const ERASING: &str = "erasing";
 const BOTH: [SpaceKind; 2] = [SpaceKind::Private, SpaceKind::Shared];
 
 /// Folders and files of one store.
@@ -74,6 +77,13 @@ fn is_there(path: &Path) -> Result<bool, Error> {
 /// a vault and without that note, parts of a home are those of a person who lost the vault:
 /// they stay.
 pub(super) fn begin(dir: &Path) -> Result<(), Error> {
+    if is_there(&dir.join(ERASING))? {
+        return Err(Error::Damaged(format!(
+            "a journal in {} was being erased, and that did not finish: erase it once more, \
+             or choose another place for a new journal",
+            dir.display()
+        )));
+    }
     let note = dir.join(UNFINISHED);
     if is_there(&note)? {
         for kind in BOTH {

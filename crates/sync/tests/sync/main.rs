@@ -8,13 +8,19 @@
 
 mod closing;
 mod driver;
+mod erasing;
 mod homes;
 mod honest;
 mod host;
+mod leaving;
+mod locking;
+mod moving;
 mod pairing;
+mod passphrases;
 mod people;
 mod recovery;
 mod transport;
+mod travelling;
 mod unfinished;
 mod vault;
 mod worker;
