@@ -106,10 +106,10 @@ pub(crate) struct RenameDevice {
     pub(crate) name: String,
 }
 
-/// Let in what a removed device had written and not delivered in time
+/// Let in what a removed device had delivered at the last moment
 ///
-/// For a device that was only lost: its last entries may reach the relay after you removed it, and
-/// they do not count until you let them in. Once for each device, within seven days.
+/// For a device that was only lost: what it brought to the relay while you were removing it does not
+/// count until you let it in. Once for each device, within seven days.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:  ajar device keep phone\n\n\
                   Not for a device that someone else had: whatever they wrote on it would count as yours.")]

@@ -42,9 +42,7 @@ pub(crate) fn run(context: &Context, args: &Erase) -> Result<(), Failure> {
             names.join(", ")
         ));
     }
-    out.talk(
-        "Is this device still in the list of your devices? `ajar device remove` on another one.",
-    );
+    out.talk("Your other devices still list this one: `ajar device remove` there.");
     Ok(())
 }
 

@@ -134,9 +134,13 @@ fn markdown(all: &[Located], names: &Names) -> String {
 /// A new file for this user only; half a file does not stay.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let trouble = |error: std::io::Error| {
+        let why = match error.kind() {
+            std::io::ErrorKind::AlreadyExists => "something is there already".to_owned(),
+            _ => error.to_string(),
+        };
         Failure::fixable(
             "export-file",
-            format!("Cannot write {}: {error}.", path.display()),
+            format!("Cannot write {}: {why}.", path.display()),
         )
         .hint("Name a file that does not exist yet, in a folder you can write to.")
     };

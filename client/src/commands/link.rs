@@ -115,12 +115,14 @@ fn tell(out: Output, home: &Home, args: &Init) -> Result<(), Failure> {
 }
 
 /// One exchange of each space. That it did not succeed is no failure of linking.
-async fn fetch(out: Output, home: &Home) {
+pub(super) async fn fetch(out: Output, home: &Home) {
     for space in home.spaces() {
         let name = space_name(space.kind());
         out.talk(format!("{name}: fetching what was written so far …"));
         match exchange(&space, FIRST_EXCHANGE).await {
-            Ok(changed) => out.talk(format!("{name}: everything is here ({changed}).")),
+            Ok(changed) => out.talk(format!(
+                "{name}: everything is here ({changed} new or changed)."
+            )),
             Err(error) => out.talk(format!(
                 "{name}: not everything is here yet. {} `ajar sync` goes on where this ended.",
                 sentence(&error.to_string())

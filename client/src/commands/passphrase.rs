@@ -6,7 +6,6 @@ use serde_json::json;
 
 use crate::cli::ChangePassphrase;
 use crate::context::Context;
-use crate::names::space_word;
 use crate::report::Failure;
 use crate::unlock::{self, Known, Which};
 
@@ -50,10 +49,10 @@ pub(crate) fn run(context: &Context, args: &ChangePassphrase) -> Result<(), Fail
     };
     context.block_on(home.change_passphrase(kind, old, new, KdfParams::DEFAULT))?;
     home.close()?;
-    out.data(
-        &json!({"changed": space_word(kind), "same": args.same}),
-        || words(args).to_owned(),
-    )?;
+    let changed = if args.me { "me" } else { "home" };
+    out.data(&json!({"changed": changed, "same": args.same}), || {
+        words(args).to_owned()
+    })?;
     out.talk("An older copy of this folder, in a backup, still opens with the old one.");
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `ajar relay`: which relay this journal uses, and whether Only me travels.
 
 use ajar_journal::text::displayable_line;
-use ajar_sync::{AddressError, Home, Moved, RelayAddress, SpaceKind, Travel};
+use ajar_sync::{AddressError, ConnectError, Error, Home, Moved, RelayAddress, SpaceKind, Travel};
 use serde_json::json;
 
 use crate::cli::{AcceptRelay, MoveRelay, Relay, RelayCommand};
@@ -81,7 +81,7 @@ fn set(context: &Context, args: &MoveRelay) -> Result<(), Failure> {
     let moved = context.block_on(home.move_relay(which, &relay, args.timeout));
     let names = Names::of(&home);
     home.close()?;
-    tell(context, &relay, &moved?)?;
+    tell(context, &relay, &moved.map_err(explain)?)?;
     if paired {
         out.talk(format!(
             "{} is asked before their devices follow.",
@@ -89,6 +89,20 @@ fn set(context: &Context, args: &MoveRelay) -> Result<(), Failure> {
         ));
     }
     Ok(())
+}
+
+/// A relay that does not answer changes nothing.
+fn explain(error: Error) -> Failure {
+    let away = matches!(&error, Error::Connect(why) if matches!(
+        why,
+        ConnectError::Unreachable(_) | ConnectError::TimedOut | ConnectError::Lost | ConnectError::Busy
+    ));
+    let failure = Failure::from(error);
+    if away {
+        failure.hint("Nothing was changed: the new relay has to answer first. Check its address and try again.")
+    } else {
+        failure
+    }
 }
 
 fn tell(context: &Context, relay: &RelayAddress, moved: &Moved) -> Result<(), Failure> {
@@ -134,7 +148,7 @@ fn accept(context: &Context, args: &AcceptRelay) -> Result<(), Failure> {
     sure(context, args.yes, &names, &offered)?;
     let moved = context.block_on(home.accept_relay_offer(args.timeout));
     home.close()?;
-    match moved? {
+    match moved.map_err(explain)? {
         Some(moved) => tell(context, &offered, &moved),
         None => Err(Failure::fixable(
             "nothing-offered",

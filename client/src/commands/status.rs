@@ -54,7 +54,9 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
         lines.push("Only me: locked".to_owned());
     }
     let devices = home.devices()?;
-    let added = devices::lately_added(&devices, dates::now_ms());
+    let others = devices.iter().any(|device| device.active && !device.this);
+    let mut added = devices::lately_added(&devices, dates::now_ms());
+    added.retain(|device| others || !device.this);
     lines.extend(added.iter().map(|device| news(device)));
     let added: Vec<Value> = added.into_iter().map(devices::to_json).collect();
     lines.push(match &relay {

@@ -73,11 +73,7 @@ async fn once(out: Output, home: &Home, timeout: Duration) -> Result<(), Failure
                     "message": failure.message(),
                 }));
                 if chosen {
-                    out.talk(format!(
-                        "{}: {}",
-                        space_name(kind),
-                        sentence(failure.message())
-                    ));
+                    out.talk(sentence(failure.message()));
                     resting = Some(failure);
                 } else if worst.as_ref().is_none_or(|worst| {
                     // A relay that lies goes before one that is away.

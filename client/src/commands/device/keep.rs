@@ -52,7 +52,7 @@ pub(super) fn run(context: &Context, args: &KeepDevice) -> Result<(), Failure> {
 fn explain(error: Error, name: &str) -> Failure {
     let hint = match &error {
         Error::Misuse(Misuse::NothingBeyond) => format!(
-            "If {name} turns up, let it reach the relay once (`ajar sync` on it), then try again."
+            "Only what had reached the relay before the removal can be let in. What is on {name} can be read and exported there."
         ),
         Error::Misuse(Misuse::TooLate) => {
             "It can be done once, within seven days of the removal. What is on that device can be read and exported there.".to_owned()

@@ -87,8 +87,8 @@ fn afterwards(reason: RevokeReason) -> &'static str {
              somebody does on that one meanwhile: `ajar recover` with them undoes it."
         }
         RevokeReason::Lost => {
-            "Entries it could not deliver before count nowhere. Should they arrive within seven days:\n\
-             `ajar device keep`."
+            "Should something be missing that it delivered at the last moment: `ajar device keep`, within seven\n\
+             days. What it never delivered is on it, and nowhere else."
         }
         RevokeReason::Retired => "Next, on that device: `ajar erase`.",
     }

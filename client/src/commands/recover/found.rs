@@ -77,15 +77,22 @@ pub(super) fn show(out: Output, found: &Recovered, keep_devices: bool) -> Result
     Ok(())
 }
 
+fn pieces(count: u64) -> String {
+    match count {
+        1 => "1 sealed piece".to_owned(),
+        many => format!("{many} sealed pieces"),
+    }
+}
+
 fn heading(space: &RecoveredSpace) -> String {
     let newest = match space.written_ms {
         Some(at_ms) => format!("the newest from {}", dates::local(at_ms)),
         None => "no time known".to_owned(),
     };
     format!(
-        "\n{}: {} sealed pieces, {newest}.",
+        "\n{}: {}, {newest}.",
         space_name(space.kind),
-        space.envelopes
+        pieces(space.envelopes)
     )
 }
 
@@ -106,10 +113,10 @@ fn device_line(device: &FoundDevice) -> String {
         missing => format!("; {missing} that others have seen are not here"),
     };
     format!(
-        "    device {}  since {}{state}, {} sealed pieces{unseen}",
+        "    device {}  since {}{state}, {}{unseen}",
         short(device),
         at(device.since_ms),
-        device.envelopes
+        pieces(device.envelopes)
     )
 }
 

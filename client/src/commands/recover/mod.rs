@@ -64,6 +64,8 @@ pub(crate) fn run(context: &Context, args: &Recover) -> Result<(), Failure> {
     let review = move |found: &Recovered| review(out, found, &said);
     let recovered = context.block_on(builder.recover(new, phrase, args.timeout, review));
     let (home, told) = recovered.map_err(explain)?;
+    // What was noted about this device goes along.
+    context.block_on(super::link::fetch(out, &home));
     let shown = tell(out, &home, &told);
     home.close()?;
     shown?;
