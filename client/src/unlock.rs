@@ -107,7 +107,7 @@ pub(crate) fn can_prompt() -> bool {
 
 /// Asks for a passphrase without showing it.
 pub(crate) fn prompt(question: &str) -> Result<Passphrase, Failure> {
-    passphrase(&*typed(question)?)
+    passphrase(&typed(question)?)
 }
 
 fn typed(question: &str) -> Result<Zeroizing<String>, Failure> {

@@ -49,7 +49,7 @@ pub(super) fn run(context: &Context, args: &Init, dir: &Path, code: &str) -> Res
         relay,
     };
     let linked = context.block_on(builder.link(new, &invitation, move |words| show(out, words)));
-    let home = linked.map_err(|error| explain(error))?;
+    let home = linked.map_err(explain)?;
     let told = tell(out, &home, args);
     // Somebody who reads nothing any more still has a device that should know everything.
     context.block_on(fetch(out, &home));

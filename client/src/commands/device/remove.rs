@@ -36,7 +36,7 @@ pub(super) fn run(context: &Context, args: &RemoveDevice) -> Result<(), Failure>
     let name = devices::called(&device);
     let reason = reason(args);
     if !args.yes {
-        out.insist(what_happens(&name, reason));
+        out.insist(what_happens(&name, reason, device.shared.is_some()));
         if !terminal::agrees(&format!("Remove {name}?"))? {
             return Err(Failure::fixable("not-confirmed", "Nothing was removed."));
         }
@@ -65,12 +65,15 @@ fn reason(args: &RemoveDevice) -> RevokeReason {
     }
 }
 
-fn what_happens(name: &str, reason: RevokeReason) -> String {
+fn what_happens(name: &str, reason: RevokeReason, shared: bool) -> String {
     let mut text = format!(
         "{name} will read nothing new: new keys are made without it, and what it writes from now on\n\
-         counts nowhere. What is on it stays on it, behind its passphrase. Your partner is told that\n\
-         you removed a device. It cannot be taken back; it would have to be added anew."
+         counts nowhere. What is on it stays on it, behind its passphrase. It cannot be taken back; it\n\
+         would have to be added anew."
     );
+    if shared {
+        text.push_str("\nYour partner is told that you removed a device.");
+    }
     if reason == RevokeReason::Stolen {
         text.push_str(
             "\nThe relay's copies are closed to it too. If its passphrase could be guessed, count what was\n\
@@ -100,11 +103,11 @@ mod tests {
 
     #[test]
     fn a_thief_is_told_of_where_there_is_one() {
-        let stolen = what_happens("phone", RevokeReason::Stolen);
+        let stolen = what_happens("phone", RevokeReason::Stolen, true);
         assert!(stolen.contains("count what was\non it as read"));
         assert!(afterwards(RevokeReason::Stolen).contains("ajar words replace"));
-        let lost = what_happens("phone", RevokeReason::Lost);
+        let lost = what_happens("phone", RevokeReason::Lost, false);
         assert!(!lost.contains("guessed"));
-        assert!(lost.contains("reads nothing new") || lost.contains("read nothing new"));
+        assert!(lost.contains("read nothing new") && !lost.contains("partner"));
     }
 }

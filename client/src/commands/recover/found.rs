@@ -1,7 +1,9 @@
 //! What twelve words found at a relay, on a screen and in JSON. Everything in it was shown by the
 //! relay and signed by devices.
 
-use ajar_sync::{FoundChange, FoundDevice, LinkKind, Recovered, RecoveredSpace, SpaceId};
+use ajar_sync::{
+    FoundChange, FoundDevice, LinkKind, Recovered, RecoveredSpace, SpaceId, SpaceKind,
+};
 use serde_json::{Value, json};
 
 use crate::dates;
@@ -71,9 +73,12 @@ pub(super) fn show(out: Output, found: &Recovered, keep_devices: bool) -> Result
     out.insist(if keep_devices {
         "\nYour devices stay in the list, as you asked: whoever has one goes on reading."
     } else {
-        "\nEvery device of yours that is in the list is removed as lost; this one takes their place. Your\n\
-         partner is told that you recovered."
+        "\nEvery device of yours that is in the list is removed as lost; this one takes their place."
     });
+    let is_shared = |space: &RecoveredSpace| space.kind == SpaceKind::Shared;
+    if found.spaces.iter().any(is_shared) {
+        out.insist("Your partner is told that you recovered.");
+    }
     Ok(())
 }
 
@@ -255,7 +260,7 @@ fn change_json(number: usize, change: &FoundChange) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ajar_sync::{DeviceId, RelayAddress, SpaceKind};
+    use ajar_sync::{DeviceId, RelayAddress};
 
     fn change(seq: u64, undoable: bool) -> FoundChange {
         FoundChange {
