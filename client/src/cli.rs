@@ -300,7 +300,7 @@ pub(crate) struct Status {}
 #[command(after_help = "Example:  ajar doctor")]
 pub(crate) struct Doctor {}
 
-/// See all of it once: a relay and two people, in a temporary folder
+/// See all of it once: a relay and two people with two devices each, in a temporary folder
 #[derive(Debug, Args)]
 #[command(after_help = "Example:  ajar demo")]
 pub(crate) struct Demo {

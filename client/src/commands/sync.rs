@@ -18,6 +18,9 @@ use crate::records::Content;
 use crate::report::{Exit, Failure, sentence};
 use crate::{ids, notices, records};
 
+/// Longest time for the exchange of Only me when a watch begins.
+const GREETING: Duration = Duration::from_secs(8);
+
 pub(crate) fn run(context: &Context, args: &Sync) -> Result<(), Failure> {
     let home = context.open_home(Need::Home)?;
     if home.relay().is_none() {
@@ -41,7 +44,10 @@ async fn once(out: Output, home: &Home, timeout: Duration) -> Result<(), Failure
     if me.is_none() && us.is_none() {
         return Err(Error::PrivateLocked.into());
     }
-    let (me_done, us_done) = tokio::join!(maybe(me.as_ref(), timeout), maybe(us.as_ref(), timeout));
+    // Only me first: another device of this person may have left the shared space quietly, or moved
+    // it, and then not even a login may be sent.
+    let me_done = maybe(me.as_ref(), timeout).await;
+    let us_done = maybe(us.as_ref(), timeout).await;
     let results = [(SpaceKind::Shared, us_done), (SpaceKind::Private, me_done)];
     let mut lines: Vec<Value> = Vec::new();
     let mut worst: Option<Failure> = None;
@@ -141,22 +147,23 @@ async fn watch(out: Output, home: &Home, timeout: Duration) -> Result<(), Failur
         last: None,
     };
     let mut events = us.events();
+    if let Some(me) = me {
+        // First of all, as in a single exchange.
+        let done = tokio::select! {
+            () = stop.asked() => return Ok(()),
+            done = exchange(&me, timeout.min(GREETING)) => done,
+        };
+        if let Err(error) = done
+            && !is_chosen(&error)
+        {
+            out.talk(format!("Only me: {}", sentence(&error.to_string())));
+        }
+    }
+    tokio::task::block_in_place(|| home.lock_private())?;
     us.connect()?;
-    let greeting = maybe(me.as_ref(), timeout);
-    tokio::pin!(greeting);
-    let mut greeted = false;
     let told = loop {
         tokio::select! {
             () = stop.asked() => break Ok(()),
-            done = &mut greeting, if !greeted => {
-                greeted = true;
-                if let Some(Err(error)) = done {
-                    out.talk(format!("Only me: {}", sentence(&error.to_string())));
-                }
-                if let Err(error) = tokio::task::block_in_place(|| home.lock_private()) {
-                    break Err(error.into());
-                }
-            }
             event = events.next() => {
                 let Some(event) = event else {
                     break Err(Failure::from(Error::Closed));

@@ -1,5 +1,5 @@
-//! `ajar demo`: the whole of it once, with a real relay and two people, every step a process of its
-//! own over real sockets, in a temporary folder.
+//! `ajar demo`: the whole of it once, with a real relay and two people with two devices each, every
+//! step a process of its own over real sockets, in a temporary folder.
 
 mod process;
 mod relay;
