@@ -10,6 +10,8 @@ pub(crate) struct Names {
     partner: Option<String>,
     /// What the person's own devices are called, by each of their ids.
     devices: Vec<(DeviceId, String)>,
+    /// Devices that are in both spaces: their ids in the shared and in the private one.
+    twice: Vec<(DeviceId, DeviceId)>,
 }
 
 /// Who wrote something.
@@ -43,6 +45,7 @@ impl Names {
         // Notices and lists are readable without names of devices.
         for device in home.devices().unwrap_or_default() {
             let ids = [device.private, device.shared];
+            names.twice.extend(device.shared.zip(device.private));
             if let Some(name) = device.name {
                 let name = displayable_line(&name);
                 let named = ids.into_iter().flatten().map(|id| (id, name.clone()));
@@ -57,7 +60,14 @@ impl Names {
             own: displayable_line(own),
             partner: partner.map(displayable_line),
             devices: Vec::new(),
+            twice: Vec::new(),
         }
+    }
+
+    /// One id for a device of one's own, whichever of its ids this is.
+    pub(crate) fn one_id(&self, id: DeviceId) -> DeviceId {
+        let both = self.twice.iter().find(|(shared, _)| *shared == id);
+        both.map_or(id, |(_, private)| *private)
     }
 
     /// What a device of one's own is called, if that is known here.

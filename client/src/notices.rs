@@ -87,6 +87,25 @@ pub(crate) fn words(notice: &Notice, space: &Space, names: &Names) -> (&'static 
     }
 }
 
+/// Which of one's own devices came or went, under one id for both spaces: what happened in both
+/// is told once.
+pub(crate) fn own_change(
+    notice: &Notice,
+    space: &Space,
+    names: &Names,
+) -> Option<(DeviceId, bool)> {
+    let (party, seq, added) = match notice.kind {
+        NoticeKind::DeviceAdded { party, seq } => (party, seq, true),
+        NoticeKind::DeviceRemoved { party, seq } => (party, seq, false),
+        _ => return None,
+    };
+    if Author::of(space, Some(party)) != Author::Me {
+        return None;
+    }
+    let device = space.device_of_change(seq).ok().flatten()?;
+    Some((names.one_id(device), added))
+}
+
 /// The shape scripts get.
 pub(crate) fn to_json(notice: &Notice, space: &Space, names: &Names) -> Value {
     let (code, text) = words(notice, space, names);

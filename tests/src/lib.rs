@@ -11,6 +11,8 @@
 
 pub mod canary;
 pub mod client;
+pub mod devices;
+pub mod liar;
 pub mod recovery;
 pub mod relay;
 

@@ -27,7 +27,7 @@ mod write;
 
 use std::time::{Duration, Instant};
 
-use ajar_sync::{Error, Space};
+use ajar_sync::{Error, Misuse, Space};
 
 use crate::cli::Command;
 use crate::context::Context;
@@ -69,7 +69,8 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<(), Failure> {
     }
 }
 
-/// One round with the relay for one space; notes when it succeeded.
+/// One round with the relay for one space; notes when it succeeded. A copy that was restored
+/// receives what is there to be read, but delivers nothing, and that must not look like success.
 async fn exchange(space: &Space, timeout: Duration) -> Result<usize, Error> {
     let began = Instant::now();
     let synced = space.sync(timeout).await;
@@ -83,6 +84,9 @@ async fn exchange(space: &Space, timeout: Duration) -> Result<usize, Error> {
     );
     let synced = synced?;
     note_heard(space);
+    if space.status()?.engine.stale {
+        return Err(Misuse::StaleCopy.into());
+    }
     Ok(synced.changed)
 }
 

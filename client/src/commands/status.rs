@@ -22,6 +22,7 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
         .ok()
         .map(|travel| travel == Travel::Quiet);
     let (mut spaces, mut told, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+    let mut changes = Vec::new();
     for space in home.spaces() {
         let status = space.status()?.engine;
         let heard = last_heard(&space)?;
@@ -44,6 +45,12 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
         });
         spaces.push(value);
         for notice in &status.notices {
+            if let Some(change) = notices::own_change(notice, &space, &names) {
+                if changes.contains(&change) {
+                    continue;
+                }
+                changes.push(change);
+            }
             let (_, text) = notices::words(notice, &space, &names);
             lines.push(format!("  {}: {text}", dates::local(notice.at_ms)));
             told.push(notices::to_json(notice, &space, &names));
