@@ -199,6 +199,14 @@ fn wrong_missing_changed_and_short_files_are_told_apart_and_stop_no_other_device
         ];
         assert_ne!(said[0], said[1], "missing is not changed");
     }
+    // Without the keys of Only me there is what the two share.
+    let private = broken.home().join("keys-private.sealed");
+    let keys = std::fs::read(&private).unwrap();
+    std::fs::remove_file(&private).unwrap();
+    assert_eq!(texts(&broken, "--us"), ["from Ana"]);
+    let said = broken.ajar(&["list", "--me"]).exits(1);
+    assert!(error(&said).0.contains("is missing"), "{said:?}");
+    std::fs::write(&private, keys).unwrap();
     // Another's key is no damage, if it is the passphrase that does not fit.
     let right = std::mem::replace(&mut broken.passphrase, "no idea".to_owned());
     assert_eq!(

@@ -219,12 +219,23 @@ impl Builder {
                 WhichSpace::Private,
                 LocalKeys::derive(&lmk),
             )
-            .map(|keys| Some(Arc::new(keys))),
+            .map(|keys| Some(Arc::new(keys)))
+            .map_err(missing_is_damage),
             // Another passphrase, and nobody claimed to know it.
             Err(UnlockError::WrongPassphrase) if self.private_passphrase.is_none() => Ok(None),
             Err(error) => return Err(error.into()),
         };
         Home::assemble(dir, lock, Arc::new(shared), private)
+    }
+}
+
+/// The keys of *Only me* are gone, and the shared space needs none of them.
+fn missing_is_damage(error: Error) -> Error {
+    match error {
+        Error::Unreadable { path, source } if source.kind() == std::io::ErrorKind::NotFound => {
+            Error::Damaged(format!("{} is missing", path.display()))
+        }
+        other => other,
     }
 }
 
