@@ -1,9 +1,21 @@
 //! The commands, their options and their help.
 
+mod devices;
+mod keys;
+mod leaving;
+mod relay;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+
+pub(crate) use devices::{
+    AddDevice, Device, DeviceCommand, KeepDevice, RemoveDevice, RenameDevice, SpaceName,
+};
+pub(crate) use keys::{ChangePassphrase, Lock, Recover, ReplaceWords, Unlock, Words, WordsCommand};
+pub(crate) use leaving::{Close, CloseCommand, End, Erase, Export, ExportFormat, Sure};
+pub(crate) use relay::{AcceptRelay, MoveRelay, Relay, RelayCommand};
 
 /// A private journal for two.
 ///
@@ -54,6 +66,7 @@ pub(crate) enum Command {
     Init(Init),
     Pair(Pair),
     Join(Join),
+    Device(Device),
     Write(Write),
     Open(Open),
     List(List),
@@ -64,6 +77,14 @@ pub(crate) enum Command {
     Status(Status),
     Doctor(Doctor),
     Relay(Relay),
+    Lock(Lock),
+    Unlock(Unlock),
+    Passphrase(ChangePassphrase),
+    Words(Words),
+    Recover(Recover),
+    Export(Export),
+    Close(Close),
+    Erase(Erase),
     Demo(Demo),
 }
 
@@ -71,18 +92,32 @@ pub(crate) enum Command {
 ///
 /// Asks for a passphrase and shows twelve words once. The passphrase opens the journal on this
 /// device; the twelve words are for the day all devices are lost. No network is needed.
+///
+/// With --link it becomes one more device of yours: `ajar device add` on a device that has your
+/// journal shows the code. There are no new words then; the ones you have stay.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:  ajar init --name Ana --relay 'ajar-relay:relay.example:4433#…'")]
+#[command(
+    after_help = "Examples:  ajar init --name Ana --relay 'ajar-relay:relay.example:4433#…'\n           \
+                  ajar init --link 4821-harvest-lemon-oak --relay 'ajar-relay:…'\n           \
+                  ajar init --link 'ajar://relay.example:4433/4821-…' --device phone"
+)]
 pub(crate) struct Init {
-    /// What your partner will call you
-    #[arg(long)]
-    pub(crate) name: String,
+    /// What your partner will call you. With --link your other device knows it
+    #[arg(long, required_unless_present = "link")]
+    pub(crate) name: Option<String>,
     /// What to call this device; only your own devices see it [default: its host name]
     #[arg(long, value_name = "NAME")]
     pub(crate) device: Option<String>,
     /// Address of your relay, as `ajar-relay invite` prints it (in quotes)
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) relay: Option<String>,
+    /// Bring your journal here from another device of yours: the code or the invitation it shows
+    #[arg(long, value_name = "CODE|INVITATION", conflicts_with = "words_file")]
+    pub(crate) link: Option<String>,
+    /// Whether Only me is kept at the relay too, sealed: yes, no, or the address of another relay for it
+    /// [default: asked, or yes]. The price of no: with the last device, what is only there is lost
+    #[arg(long, value_name = "yes|no|ADDRESS", conflicts_with = "link")]
+    pub(crate) me_at_relay: Option<String>,
     /// Write the twelve words into a new file instead of showing them; keep it off this device
     #[arg(long, value_name = "FILE")]
     pub(crate) words_file: Option<PathBuf>,
@@ -265,34 +300,7 @@ pub(crate) struct Status {}
 #[command(after_help = "Example:  ajar doctor")]
 pub(crate) struct Doctor {}
 
-/// Your relay
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Example:  ajar relay show",
-    disable_help_subcommand = true
-)]
-pub(crate) struct Relay {
-    #[command(subcommand)]
-    pub(crate) command: RelayCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum RelayCommand {
-    /// Print the address of your relay
-    #[command(after_help = "Example:  ajar relay show")]
-    Show,
-    /// Use this address from now on: another relay, or the same one with a new invitation
-    ///
-    /// Your devices bring everything that is kept here to it with the next exchange. Your partner
-    /// has to do the same. Price: until both have, you do not hear from each other.
-    #[command(after_help = "Example:  ajar relay move 'ajar-relay:relay.example:4433#…'")]
-    Move {
-        /// Address of the relay, as `ajar-relay invite` prints it (in quotes)
-        address: String,
-    },
-}
-
-/// See all of it once: a relay and two people, in a temporary folder
+/// See all of it once: a relay and two people with two devices each, in a temporary folder
 #[derive(Debug, Args)]
 #[command(after_help = "Example:  ajar demo")]
 pub(crate) struct Demo {
@@ -316,9 +324,30 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
-    const PROMISED: [&str; 14] = [
-        "demo", "doctor", "edit", "history", "init", "join", "list", "open", "pair", "relay",
-        "show", "status", "sync", "write",
+    const PROMISED: [&str; 23] = [
+        "close",
+        "demo",
+        "device",
+        "doctor",
+        "edit",
+        "erase",
+        "export",
+        "history",
+        "init",
+        "join",
+        "list",
+        "lock",
+        "open",
+        "pair",
+        "passphrase",
+        "recover",
+        "relay",
+        "show",
+        "status",
+        "sync",
+        "unlock",
+        "words",
+        "write",
     ];
 
     #[test]
@@ -339,7 +368,28 @@ mod tests {
             assert!(command.get_about().is_some(), "{name}");
             let after = command.get_after_help().expect(name).to_string();
             assert!(after.contains(&format!("ajar {name}")), "{name}");
+            for part in command.get_subcommands() {
+                let whole = format!("ajar {name} {}", part.get_name());
+                assert!(part.get_about().is_some(), "{whole}");
+                let after = part.get_after_help().expect(&whole).to_string();
+                assert!(after.contains(&whole), "{whole}");
+            }
         }
+    }
+
+    #[test]
+    fn a_new_device_needs_no_name_and_gets_no_words() {
+        assert!(Cli::try_parse_from(["ajar", "init"]).is_err());
+        assert!(Cli::try_parse_from(["ajar", "init", "--link", "4821-oak"]).is_ok());
+        let both = [
+            "ajar",
+            "init",
+            "--link",
+            "4821-oak",
+            "--words-file",
+            "words",
+        ];
+        assert!(Cli::try_parse_from(both).is_err());
     }
 
     #[test]

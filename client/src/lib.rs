@@ -8,6 +8,7 @@ mod commands;
 mod compose;
 mod context;
 mod dates;
+mod devices;
 mod dirs;
 mod harden;
 mod ids;
@@ -18,6 +19,7 @@ mod records;
 pub mod report;
 mod terminal;
 mod unlock;
+mod words;
 
 use std::ffi::OsString;
 use std::panic::AssertUnwindSafe;

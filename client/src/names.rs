@@ -1,13 +1,17 @@
 //! How people and spaces are called, on a screen and in JSON.
 
 use ajar_journal::text::displayable_line;
-use ajar_sync::{Home, PartyId, Space, SpaceKind};
+use ajar_sync::{DeviceId, Home, PartyId, Space, SpaceKind};
 
 /// The names of the two, safe to print.
 #[derive(Debug, Clone)]
 pub(crate) struct Names {
     own: String,
     partner: Option<String>,
+    /// What the person's own devices are called, by each of their ids.
+    devices: Vec<(DeviceId, String)>,
+    /// Devices that are in both spaces: their ids in the shared and in the private one.
+    twice: Vec<(DeviceId, DeviceId)>,
 }
 
 /// Who wrote something.
@@ -20,14 +24,39 @@ pub(crate) enum Author {
 
 impl Names {
     pub(crate) fn of(home: &Home) -> Self {
-        Self::new(&home.name(), home.partner_name().as_deref())
+        let mut names = Self::new(&home.name(), home.partner_name().as_deref());
+        // Notices and lists are readable without names of devices.
+        for device in home.devices().unwrap_or_default() {
+            let ids = [device.private, device.shared];
+            names.twice.extend(device.shared.zip(device.private));
+            if let Some(name) = device.name {
+                let name = displayable_line(&name);
+                let named = ids.into_iter().flatten().map(|id| (id, name.clone()));
+                names.devices.extend(named);
+            }
+        }
+        names
     }
 
     pub(crate) fn new(own: &str, partner: Option<&str>) -> Self {
         Self {
             own: displayable_line(own),
             partner: partner.map(displayable_line),
+            devices: Vec::new(),
+            twice: Vec::new(),
         }
+    }
+
+    /// One id for a device of one's own, whichever of its ids this is.
+    pub(crate) fn one_id(&self, id: DeviceId) -> DeviceId {
+        let both = self.twice.iter().find(|(shared, _)| *shared == id);
+        both.map_or(id, |(_, private)| *private)
+    }
+
+    /// What a device of one's own is called, if that is known here.
+    pub(crate) fn device(&self, id: DeviceId) -> Option<&str> {
+        let named = self.devices.iter().find(|(known, _)| *known == id);
+        named.map(|(_, name)| name.as_str())
     }
 
     pub(crate) fn own(&self) -> &str {

@@ -22,10 +22,19 @@ pub(crate) fn words(notice: &Notice, space: &Space, names: &Names) -> (&'static 
         Some(party) if Author::of(space, Some(party)) == Author::Me => Whose::Mine,
         Some(_) => Whose::Partners,
     };
-    let of_device = |device: DeviceId| of_party(space.party_of_device(device));
+    let of_device = |device: DeviceId| match names.device(device) {
+        Some(name) => format!("your device {name}"),
+        None => of_party(space.party_of_device(device)).device(names),
+    };
+    // Which of one's own devices a change is about.
+    let about = |party: PartyId, seq: u64| {
+        let own = Author::of(space, Some(party)) == Author::Me;
+        let device = own.then(|| space.device_of_change(seq).ok().flatten());
+        device.flatten().and_then(|device| names.device(device))
+    };
     match notice.kind {
-        NoticeKind::Withheld { device, missing } => withheld(missing, &of_device(device).device(names)),
-        NoticeKind::Forked { device, .. } => forked(&of_device(device).device(names)),
+        NoticeKind::Withheld { device, missing } => withheld(missing, &of_device(device)),
+        NoticeKind::Forked { device, .. } => forked(&of_device(device)),
         NoticeKind::StaleCopy => (
             "stale-copy",
             "This looks like a restored copy: this device has already sent more than is here. Nothing new can be written on it.".to_owned(),
@@ -36,20 +45,20 @@ pub(crate) fn words(notice: &Notice, space: &Space, names: &Names) -> (&'static 
         ),
         NoticeKind::BadEpoch { device } => (
             "bad-epoch",
-            format!("A key change from {} was not valid and was ignored.", of_device(device).device(names)),
+            format!("A key change from {} was not valid and was ignored.", of_device(device)),
         ),
         NoticeKind::DamagedData => ("damaged-data", "The server sent damaged data.".to_owned()),
         NoticeKind::Unopenable { device, .. } => (
             "unopenable",
-            format!("Part of what {} sent could not be opened and was left out.", of_device(device).device(names)),
+            format!("Part of what {} sent could not be opened and was left out.", of_device(device)),
         ),
-        NoticeKind::DeviceAdded { party, .. } => (
+        NoticeKind::DeviceAdded { party, seq } => (
             "device-added",
-            format!("{} added a device.", of_party(Some(party)).person(names)),
+            changed(&of_party(Some(party)).person(names), "added", about(party, seq)),
         ),
-        NoticeKind::DeviceRemoved { party, .. } => (
+        NoticeKind::DeviceRemoved { party, seq } => (
             "device-removed",
-            format!("{} removed a device.", of_party(Some(party)).person(names)),
+            changed(&of_party(Some(party)).person(names), "removed", about(party, seq)),
         ),
         NoticeKind::Recovered { party, .. } => (
             "recovered",
@@ -78,6 +87,25 @@ pub(crate) fn words(notice: &Notice, space: &Space, names: &Names) -> (&'static 
     }
 }
 
+/// Which of one's own devices came or went, under one id for both spaces: what happened in both
+/// is told once.
+pub(crate) fn own_change(
+    notice: &Notice,
+    space: &Space,
+    names: &Names,
+) -> Option<(DeviceId, bool)> {
+    let (party, seq, added) = match notice.kind {
+        NoticeKind::DeviceAdded { party, seq } => (party, seq, true),
+        NoticeKind::DeviceRemoved { party, seq } => (party, seq, false),
+        _ => return None,
+    };
+    if Author::of(space, Some(party)) != Author::Me {
+        return None;
+    }
+    let device = space.device_of_change(seq).ok().flatten()?;
+    Some((names.one_id(device), added))
+}
+
 /// The shape scripts get.
 pub(crate) fn to_json(notice: &Notice, space: &Space, names: &Names) -> Value {
     let (code, text) = words(notice, space, names);
@@ -99,6 +127,14 @@ impl Whose {
             Self::Partners => names.partner().to_owned(),
             Self::Nobodys => "Somebody".to_owned(),
         }
+    }
+}
+
+/// A change of somebody's devices; one's own is called by its name where that is known.
+fn changed(person: &str, what: &str, device: Option<&str>) -> String {
+    match device {
+        Some(device) => format!("{person} {what} a device: {device}."),
+        None => format!("{person} {what} a device."),
     }
 }
 
@@ -138,6 +174,15 @@ fn forked(device: &str) -> (&'static str, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_partners_devices_have_no_name_here_and_ones_own_do() {
+        assert_eq!(changed("Ben", "added", None), "Ben added a device.");
+        assert_eq!(
+            changed("You", "removed", Some("phone")),
+            "You removed a device: phone."
+        );
+    }
 
     #[test]
     fn who_ended_it_is_said_and_that_nothing_is_taken_away() {

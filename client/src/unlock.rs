@@ -25,6 +25,9 @@ const FILE_MAX: u64 = 8 << 10;
 /// How often a prompt asks for the same passphrase.
 pub(crate) const TRIES: usize = 3;
 
+/// Variable with a passphrase that is to come in the place of the one in use.
+pub(crate) const NEW_PASSPHRASE: &str = "AJAR_NEW_PASSPHRASE";
+
 /// Which passphrase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Which {
@@ -53,14 +56,46 @@ impl Sources {
                 .and_then(|line| passphrase(&line))
                 .map(Some);
         }
-        match env::var_os(variable) {
-            None => Ok(None),
-            Some(value) => {
-                let text = value.into_string().map(Zeroizing::new).map_err(|_| {
-                    Failure::fixable("bad-passphrase", format!("{variable} is not UTF-8."))
-                })?;
-                passphrase(&text).map(Some)
-            }
+        from_variable(variable)
+    }
+}
+
+/// A new passphrase from outside, if one was given.
+pub(crate) fn given_new() -> Result<Option<Passphrase>, Failure> {
+    from_variable(NEW_PASSPHRASE)
+}
+
+fn from_variable(variable: &str) -> Result<Option<Passphrase>, Failure> {
+    match env::var_os(variable) {
+        None => Ok(None),
+        Some(value) => {
+            let text = value.into_string().map(Zeroizing::new).map_err(|_| {
+                Failure::fixable("bad-passphrase", format!("{variable} is not UTF-8."))
+            })?;
+            passphrase(&text).map(Some)
+        }
+    }
+}
+
+/// A passphrase that is needed more than once: where it comes from, or what was typed.
+pub(crate) enum Known {
+    Outside(Which),
+    Typed(Zeroizing<String>),
+}
+
+impl Known {
+    /// The one given from outside, or else the answer to a question.
+    pub(crate) fn find(sources: &Sources, which: Which, question: &str) -> Result<Self, Failure> {
+        if sources.given(which)?.is_some() {
+            return Ok(Self::Outside(which));
+        }
+        typed(question).map(Self::Typed)
+    }
+
+    pub(crate) fn passphrase(&self, sources: &Sources) -> Result<Passphrase, Failure> {
+        match self {
+            Self::Outside(which) => sources.given(*which)?.ok_or_else(no_passphrase),
+            Self::Typed(text) => passphrase(text),
         }
     }
 }
@@ -72,13 +107,16 @@ pub(crate) fn can_prompt() -> bool {
 
 /// Asks for a passphrase without showing it.
 pub(crate) fn prompt(question: &str) -> Result<Passphrase, Failure> {
+    passphrase(&typed(question)?)
+}
+
+fn typed(question: &str) -> Result<Zeroizing<String>, Failure> {
     if !can_prompt() {
         return Err(no_passphrase());
     }
-    let typed = rpassword::prompt_password(question)
+    rpassword::prompt_password(question)
         .map(Zeroizing::new)
-        .map_err(|error| not_typed(&error))?;
-    passphrase(&typed)
+        .map_err(|error| not_typed(&error))
 }
 
 /// Asks twice for a new passphrase, and warns when it is easy to guess.

@@ -144,35 +144,7 @@ impl Person {
     /// Starts a command that goes on, and hears its lines.
     #[must_use]
     pub fn start(&self, arguments: &[&str]) -> Running {
-        let mut child = self
-            .command(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (say, lines) = channel();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        std::thread::spawn(move || {
-            for line in out.lines().map_while(Result::ok) {
-                if say.send(line).is_err() {
-                    break;
-                }
-            }
-        });
-        let (say, errors) = channel();
-        let err = BufReader::new(child.stderr.take().unwrap());
-        std::thread::spawn(move || {
-            for line in err.lines().map_while(Result::ok) {
-                if say.send(line).is_err() {
-                    break;
-                }
-            }
-        });
-        Running {
-            child,
-            lines,
-            errors,
-        }
+        Running::of(self.command(arguments))
     }
 
     /// Keeps an entry in *Only me*; returns its id.
@@ -213,6 +185,38 @@ pub struct Running {
 }
 
 impl Running {
+    /// Starts a command; standard input is what the command says.
+    pub(crate) fn of(mut command: Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (say, lines) = channel();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            for line in out.lines().map_while(Result::ok) {
+                if say.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let (say, errors) = channel();
+        let err = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            for line in err.lines().map_while(Result::ok) {
+                if say.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Self {
+            child,
+            lines,
+            errors,
+        }
+    }
+
     /// Waits for a JSON line whose `event` is this.
     #[must_use]
     pub fn event(&self, event: &str, within: Duration) -> Value {
@@ -232,10 +236,30 @@ impl Running {
         panic!("no event {event:?} within {within:?}; seen {seen:#?}, errors {errors:#?}");
     }
 
+    /// The lines that are said within a time.
+    #[must_use]
+    pub fn heard(&self, within: Duration) -> Vec<String> {
+        std::thread::sleep(within);
+        self.lines.try_iter().collect()
+    }
+
     /// Kills the process at once.
     pub fn kill(mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// Waits for the end; the output is what no [`Self::event`] has taken.
+    #[must_use]
+    pub fn end(mut self) -> Said {
+        let code = self.child.wait().unwrap().code().unwrap_or(-1);
+        // The threads that read end with the process, and with them the channels.
+        let all = |lines: &Receiver<String>| lines.iter().collect::<Vec<_>>().join("\n");
+        Said {
+            code,
+            out: all(&self.lines),
+            err: all(&self.errors),
+        }
     }
 
     /// Waits for the end and returns the exit status.

@@ -231,7 +231,7 @@ fn inside(checks: &mut Checks, home: &Home) -> Result<(), Failure> {
             checks.bad(
                 space_name(space.kind()),
                 "this is an older copy of the journal than the relay has seen",
-                "Use the newer copy. Nothing can be written in this one.",
+                "Link this device anew: `ajar device add` on another one, `ajar init --link CODE` here in a new folder. What is only here can still be read and exported.",
             );
         }
     }

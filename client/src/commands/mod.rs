@@ -1,23 +1,33 @@
 //! One module per command.
 
+mod close;
 mod demo;
+mod device;
 mod doctor;
 mod edit;
+mod erase;
+mod export;
 mod history;
 mod init;
 mod join;
+mod link;
 mod list;
+mod lock;
 mod open;
 mod pair;
+mod passphrase;
+mod recover;
 mod relay;
 mod show;
 mod status;
 mod sync;
+mod unlock;
+mod words;
 mod write;
 
 use std::time::{Duration, Instant};
 
-use ajar_sync::{Error, Space};
+use ajar_sync::{Error, Misuse, Space};
 
 use crate::cli::Command;
 use crate::context::Context;
@@ -36,6 +46,7 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<(), Failure> {
         Command::Init(args) => init::run(context, args),
         Command::Pair(args) => pair::run(context, args),
         Command::Join(args) => join::run(context, args),
+        Command::Device(args) => device::run(context, args),
         Command::Write(args) => write::run(context, args),
         Command::Open(args) => open::run(context, args),
         Command::List(args) => list::run(context, args),
@@ -45,12 +56,21 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<(), Failure> {
         Command::Sync(args) => sync::run(context, args),
         Command::Status(_) => status::run(context),
         Command::Doctor(_) => doctor::run(context),
+        Command::Lock(_) => lock::run(context),
+        Command::Unlock(args) => unlock::run(context, args),
+        Command::Passphrase(args) => passphrase::run(context, args),
+        Command::Words(args) => words::run(context, args),
+        Command::Recover(args) => recover::run(context, args),
+        Command::Close(args) => close::run(context, args),
+        Command::Erase(args) => erase::run(context, args),
+        Command::Export(args) => export::run(context, args),
         Command::Relay(args) => relay::run(context, args),
         Command::Demo(args) => demo::run(context, args),
     }
 }
 
-/// One round with the relay for one space; notes when it succeeded.
+/// One round with the relay for one space; notes when it succeeded. A copy that was restored
+/// receives what is there to be read, but delivers nothing, and that must not look like success.
 async fn exchange(space: &Space, timeout: Duration) -> Result<usize, Error> {
     let began = Instant::now();
     let synced = space.sync(timeout).await;
@@ -64,6 +84,9 @@ async fn exchange(space: &Space, timeout: Duration) -> Result<usize, Error> {
     );
     let synced = synced?;
     note_heard(space);
+    if space.status()?.engine.stale {
+        return Err(Misuse::StaleCopy.into());
+    }
     Ok(synced.changed)
 }
 

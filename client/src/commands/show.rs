@@ -1,7 +1,7 @@
 //! `ajar show`: one entry or opening, whole.
 
 use ajar_journal::text::{displayable, displayable_line};
-use ajar_sync::{DocId, SpaceKind, doc_id_text};
+use ajar_sync::{DocId, Home, SpaceKind, doc_id_text};
 use serde_json::{Value, json};
 
 use crate::cli::Show;
@@ -16,21 +16,27 @@ pub(crate) fn run(context: &Context, args: &Show) -> Result<(), Failure> {
     let home = context.open_home(Need::Home)?;
     let names = Names::of(&home);
     let located = records::find(&home, &args.id)?.located()?;
-    let open: Vec<String> = match home.space(SpaceKind::Shared) {
-        Ok(us) => us
-            .documents()?
-            .iter()
-            .map(|info| doc_id_text(info.id))
-            .collect(),
-        Err(_) => Vec::new(),
-    };
+    let open = open_ids(&home)?;
     home.close()?;
     out.data(&to_json(&located, &names, &open), || {
         words(&located, &names, &open)
     })
 }
 
-fn to_json(located: &Located, names: &Names, open: &[String]) -> Value {
+/// Ids of what is in the shared space, as entries remember their openings.
+pub(super) fn open_ids(home: &Home) -> Result<Vec<String>, Failure> {
+    match home.space(SpaceKind::Shared) {
+        Ok(us) => Ok(us
+            .documents()?
+            .iter()
+            .map(|info| doc_id_text(info.id))
+            .collect()),
+        Err(_) => Ok(Vec::new()),
+    }
+}
+
+/// The shape that `show` promises to scripts.
+pub(super) fn to_json(located: &Located, names: &Names, open: &[String]) -> Value {
     let mut value = located.to_json(names);
     if let Value::Object(fields) = &mut value {
         fields.insert("paragraphs".to_owned(), json!(located.record.paragraphs()));

@@ -1,26 +1,56 @@
 //! `ajar status`: what is kept, what is delivered, and what a person should know. No network.
 
-use ajar_sync::{Home, Space, SpaceKind, SpaceStatus};
+use ajar_sync::{Error, Home, OwnDevice, Sharing, Space, SpaceKind, SpaceStatus, Travel};
 use serde_json::{Value, json};
 
 use super::last_heard;
+use super::relay::{offer, open_text};
 use crate::context::{Context, Need};
 use crate::names::{Author, Names, space_name, space_word};
 use crate::report::Failure;
-use crate::{dates, notices};
+use crate::{dates, devices, notices};
 
 pub(crate) fn run(context: &Context) -> Result<(), Failure> {
     let out = context.out;
     let home = context.open_home(Need::Home)?;
     let names = Names::of(&home);
-    let relay = home.relay().map(|relay| relay.without_claim().to_string());
+    let relay = home.relay().as_ref().map(open_text);
+    let sharing = home.sharing().ok();
+    let offered = home.relay_offered().as_ref().map(open_text);
+    let travels = home
+        .private_travel()
+        .ok()
+        .map(|travel| travel == Travel::Quiet);
     let (mut spaces, mut told, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+    let mut changes = Vec::new();
     for space in home.spaces() {
         let status = space.status()?.engine;
         let heard = last_heard(&space)?;
-        spaces.push(to_json(&space, &status, heard, relay.as_deref()));
+        let at = home.relay_of(space.kind()).as_ref().map(open_text);
+        let mut value = to_json(&space, &status, heard, at.as_deref());
         lines.extend(words(&status, heard, &names));
+        let (key, state) = match space.kind() {
+            SpaceKind::Private => ("travels", json!(travels)),
+            SpaceKind::Shared => ("sharing", json!(sharing.map(sharing_word))),
+        };
+        if let Value::Object(fields) = &mut value {
+            fields.insert(key.to_owned(), state);
+        }
+        lines.extend(match space.kind() {
+            SpaceKind::Private if travels == Some(false) => {
+                Some("  It is kept on this device only, as you asked.".to_owned())
+            }
+            SpaceKind::Private => None,
+            SpaceKind::Shared => sharing.and_then(|sharing| resting(sharing, &names)),
+        });
+        spaces.push(value);
         for notice in &status.notices {
+            if let Some(change) = notices::own_change(notice, &space, &names) {
+                if changes.contains(&change) {
+                    continue;
+                }
+                changes.push(change);
+            }
             let (_, text) = notices::words(notice, &space, &names);
             lines.push(format!("  {}: {text}", dates::local(notice.at_ms)));
             told.push(notices::to_json(notice, &space, &names));
@@ -30,15 +60,68 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
         spaces.push(json!({"kind": space_word(SpaceKind::Private), "locked": true}));
         lines.push("Only me: locked".to_owned());
     }
+    let devices = home.devices()?;
+    let others = devices.iter().any(|device| device.active && !device.this);
+    let mut added = devices::lately_added(&devices, dates::now_ms());
+    added.retain(|device| others || !device.this);
+    lines.extend(added.iter().map(|device| news(device)));
+    let added: Vec<Value> = added.into_iter().map(devices::to_json).collect();
     lines.push(match &relay {
         Some(relay) => format!("Relay: {relay}"),
         None => "Relay: none. What you write is kept on this device only.".to_owned(),
     });
+    lines.extend(offered.as_deref().map(|offered| offer(&names, offered)));
     lines.extend(not_paired(&home));
     home.close()?;
-    out.data(&json!({"spaces": spaces, "notices": told}), || {
-        lines.join("\n")
-    })
+    out.data(
+        &json!({
+            "spaces": spaces,
+            "notices": told,
+            "added_lately": added,
+            "relay_offered": offered,
+        }),
+        || lines.join("\n"),
+    )
+}
+
+/// How things stand with the shared space, for scripts.
+fn sharing_word(sharing: Sharing) -> &'static str {
+    match sharing {
+        Sharing::Open => "open",
+        Sharing::Paused => "paused",
+        Sharing::Left => "left",
+        Sharing::Ended => "ended",
+    }
+}
+
+/// The same for people, when it is not as usual.
+fn resting(sharing: Sharing, names: &Names) -> Option<String> {
+    let text = match sharing {
+        Sharing::Open => return None,
+        Sharing::Paused => "  It rests on this device. `ajar close resume` ends that.".to_owned(),
+        Sharing::Left => {
+            "  You have left it quietly: it can be read, and nothing travels. `ajar close return` comes back."
+                .to_owned()
+        }
+        Sharing::Ended => format!(
+            "  It has ended: you and {} keep what is here, and nothing is added.",
+            names.partner()
+        ),
+    };
+    Some(text)
+}
+
+/// A device that came within the last week, and how to be rid of it.
+fn news(device: &OwnDevice) -> String {
+    let when = devices::since(device).map_or_else(String::new, dates::local);
+    if device.this {
+        return format!("This device was added to your others on {when}.");
+    }
+    format!(
+        "Added to your devices on {when}: {}. Was it not you? Remove: ajar device remove {} --stolen",
+        devices::called(device),
+        devices::short(device)
+    )
 }
 
 fn to_json(space: &Space, status: &SpaceStatus, heard: Option<i64>, relay: Option<&str>) -> Value {
@@ -105,7 +188,14 @@ fn words(status: &SpaceStatus, heard: Option<i64>, names: &Names) -> Vec<String>
 }
 
 fn not_paired(home: &Home) -> Option<String> {
-    let paired = home.space(SpaceKind::Shared).is_ok();
-    (!paired)
-        .then(|| "Us: not yet. `ajar pair` on one side, `ajar join CODE` on the other.".to_owned())
+    match home.space(SpaceKind::Shared) {
+        Ok(_) => None,
+        Err(Error::NotOnThisDevice) => Some(
+            "Us: not on this device. `ajar device add --spaces us` on one that has it, a new folder here."
+                .to_owned(),
+        ),
+        Err(_) => {
+            Some("Us: not yet. `ajar pair` on one side, `ajar join CODE` on the other.".to_owned())
+        }
+    }
 }

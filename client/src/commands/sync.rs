@@ -18,8 +18,8 @@ use crate::records::Content;
 use crate::report::{Exit, Failure, sentence};
 use crate::{ids, notices, records};
 
-/// Longest time for the last exchange of Only me when a watch ends.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// Longest time for the exchange of Only me when a watch begins.
+const GREETING: Duration = Duration::from_secs(8);
 
 pub(crate) fn run(context: &Context, args: &Sync) -> Result<(), Failure> {
     let home = context.open_home(Need::Home)?;
@@ -44,14 +44,20 @@ async fn once(out: Output, home: &Home, timeout: Duration) -> Result<(), Failure
     if me.is_none() && us.is_none() {
         return Err(Error::PrivateLocked.into());
     }
-    let (me_done, us_done) = tokio::join!(maybe(me.as_ref(), timeout), maybe(us.as_ref(), timeout));
+    // Only me first: another device of this person may have left the shared space quietly, or moved
+    // it, and then not even a login may be sent.
+    let me_done = maybe(me.as_ref(), timeout).await;
+    let us_done = maybe(us.as_ref(), timeout).await;
     let results = [(SpaceKind::Shared, us_done), (SpaceKind::Private, me_done)];
     let mut lines: Vec<Value> = Vec::new();
     let mut worst: Option<Failure> = None;
+    // What a person decided is no failure, unless nothing else was there to be done.
+    let (mut resting, mut exchanged): (Option<Failure>, bool) = (None, false);
     for (kind, result) in results {
         let Some(result) = result else { continue };
         match result {
             Ok(changed) => {
+                exchanged = true;
                 lines.push(json!({"space": space_word(kind), "synced": true, "changed": changed}));
                 let news = match changed {
                     0 => "nothing new".to_owned(),
@@ -64,6 +70,7 @@ async fn once(out: Output, home: &Home, timeout: Duration) -> Result<(), Failure
                 ));
             }
             Err(error) => {
+                let chosen = is_chosen(&error);
                 let failure = Failure::from(error);
                 lines.push(json!({
                     "space": space_word(kind),
@@ -71,8 +78,11 @@ async fn once(out: Output, home: &Home, timeout: Duration) -> Result<(), Failure
                     "code": failure.code(),
                     "message": failure.message(),
                 }));
-                // A relay that lies goes before one that is away.
-                if worst.as_ref().is_none_or(|worst| {
+                if chosen {
+                    out.talk(sentence(failure.message()));
+                    resting = Some(failure);
+                } else if worst.as_ref().is_none_or(|worst| {
+                    // A relay that lies goes before one that is away.
                     failure.exit() == Exit::Broke && worst.exit() != Exit::Broke
                 }) {
                     worst = Some(failure);
@@ -80,20 +90,38 @@ async fn once(out: Output, home: &Home, timeout: Duration) -> Result<(), Failure
             }
         }
     }
+    if exchanged && let Err(error) = home.finish_recovery(timeout).await {
+        tracing::info!(code = error.code(), "the recovery is not finished yet");
+    }
     if out.json {
         out.json(&json!({"spaces": lines}))?;
     }
     if me.is_none() {
         out.talk("Only me is locked and was left out; set AJAR_PRIVATE_PASSPHRASE to include it.");
     }
-    worst.map_or(Ok(()), Err)
+    match (worst, exchanged) {
+        (Some(failure), _) => Err(failure),
+        (None, false) => resting.map_or(Ok(()), Err),
+        (None, true) => Ok(()),
+    }
+}
+
+/// Whether a space was not exchanged because its owner wants it so.
+fn is_chosen(error: &Error) -> bool {
+    let (Error::Connect(why) | Error::Undelivered(why)) = error else {
+        return false;
+    };
+    matches!(
+        why,
+        ConnectError::Off | ConnectError::Paused | ConnectError::Left
+    )
 }
 
 /// The space, or `None` if it is locked or not there yet.
 fn open(home: &Home, kind: SpaceKind) -> Result<Option<Space>, Failure> {
     match home.space(kind) {
         Ok(space) => Ok(Some(space)),
-        Err(Error::PrivateLocked | Error::NotPaired) => Ok(None),
+        Err(Error::PrivateLocked | Error::NotPaired | Error::NotOnThisDevice) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
@@ -105,8 +133,9 @@ async fn maybe(space: Option<&Space>, timeout: Duration) -> Option<Result<usize,
     }
 }
 
-/// Stays with the shared space until a signal. Only me is exchanged at the beginning and at the end
-/// only: when it travels must not tell when somebody writes.
+/// Stays with the shared space until a signal. Only me is exchanged at the beginning, and then it is
+/// locked: while this runs nobody else can write in it, so there is nothing to say at the end, and
+/// a device that is taken away in the middle holds no key to it.
 async fn watch(out: Output, home: &Home, timeout: Duration) -> Result<(), Failure> {
     let mut stop = Stop::new()?;
     let us = home.space(SpaceKind::Shared)?;
@@ -118,19 +147,23 @@ async fn watch(out: Output, home: &Home, timeout: Duration) -> Result<(), Failur
         last: None,
     };
     let mut events = us.events();
+    if let Some(me) = me {
+        // First of all, as in a single exchange.
+        let done = tokio::select! {
+            () = stop.asked() => return Ok(()),
+            done = exchange(&me, timeout.min(GREETING)) => done,
+        };
+        if let Err(error) = done
+            && !is_chosen(&error)
+        {
+            out.talk(format!("Only me: {}", sentence(&error.to_string())));
+        }
+    }
+    tokio::task::block_in_place(|| home.lock_private())?;
     us.connect()?;
-    let greeting = maybe(me.as_ref(), timeout);
-    tokio::pin!(greeting);
-    let mut greeted = false;
     let told = loop {
         tokio::select! {
             () = stop.asked() => break Ok(()),
-            done = &mut greeting, if !greeted => {
-                greeted = true;
-                if let Some(Err(error)) = done {
-                    out.talk(format!("Only me: {}", sentence(&error.to_string())));
-                }
-            }
             event = events.next() => {
                 let Some(event) = event else {
                     break Err(Failure::from(Error::Closed));
@@ -142,13 +175,6 @@ async fn watch(out: Output, home: &Home, timeout: Duration) -> Result<(), Failur
         }
     };
     us.disconnect().await;
-    // Without the relay there is nobody to say it to, and a person who stops wants to be gone.
-    if greeted && teller.is_online() {
-        tokio::select! {
-            () = stop.asked() => {}
-            _ = maybe(me.as_ref(), FAREWELL) => {}
-        }
-    }
     told
 }
 
@@ -222,10 +248,6 @@ impl Teller {
             // The devices of a party: the notice that comes with it says it in words.
             _ => Ok(()),
         }
-    }
-
-    fn is_online(&self) -> bool {
-        self.last.is_some_and(|(state, _)| state == "online")
     }
 
     fn document(&self, doc: DocId, by: PartyId) -> Result<(), Failure> {

@@ -147,7 +147,7 @@ pub enum Error {
     #[error("this relay knows no journal that belongs to these twelve words")]
     NothingToRecover,
     /// The relay shows the shared space and not the private one.
-    #[error("this relay has what is between you and your partner, but not *Only me*")]
+    #[error("this relay has what is between you and your partner, but not Only me")]
     PrivateNotFound,
     /// The person did not go on after seeing what was found.
     #[error("nothing was brought back, and nothing was changed")]
@@ -260,10 +260,10 @@ impl Error {
             }
             Self::AlreadyThere(_) => "Use it as it is, or choose another place with --home.",
             Self::InUse { .. } => {
-                "Stop the other one (is `ajar sync --watch` running?), then try again."
+                "Let it finish, or end it: `ajar lock` ends an `ajar sync --watch`. Then try again."
             }
             Self::WrongPassphrase => {
-                "Try again. Capital letters count. Nobody can reset it, not even with your twelve words in this version."
+                "Try again. Capital letters count. Nobody can reset it; your twelve words bring the journal back in another folder: `ajar --home FOLDER recover`."
             }
             Self::NoPassphrase => "Set AJAR_PASSPHRASE, or use --passphrase-file FILE.",
             Self::PrivateLocked => "Give its own passphrase with AJAR_PRIVATE_PASSPHRASE.",
@@ -276,7 +276,7 @@ impl Error {
             }
             Self::AlreadyPaired => "A space is for exactly two people, for ever.",
             Self::Left => {
-                "Write in Only me instead. Nobody was told that you left; if you want to come back, return to the journal first."
+                "Write in Only me instead. Nobody was told that you left; if you want to come back: `ajar close return`."
             }
             Self::Parted => {
                 "It stays readable here and can be exported. To begin with someone anew, start in another folder: `ajar --home FOLDER init --name YOUR-NAME`."
@@ -289,22 +289,30 @@ impl Error {
             }
             Self::DiskFull => "Free some space, then do it again.",
             Self::Misuse(Misuse::StaleCopy) => {
-                "Use the newer copy; this one can be read, and nothing in it is lost."
+                "Link this device anew: `ajar device add` on another device, `ajar init --link CODE` here in a new folder. What is only here can still be read and exported."
+            }
+            Self::Misuse(Misuse::Closed) => {
+                "Take what you want to have elsewhere along (`ajar export FILE`). Only me goes on."
+            }
+            Self::Misuse(Misuse::Removed) => {
+                "If this is still your device: `ajar device add` on another one, `ajar init --link CODE` here in a new folder."
             }
             Self::Connect(error) | Self::Undelivered(error) => return error.hint(),
             Self::NothingToRecover => {
                 "Check the words and the relay's address on your sheet; if you have replaced your words, only the new ones count. A relay lets you try a few times an hour."
             }
             Self::PrivateNotFound => {
-                "If *Only me* travels through another relay, give that one's address. If it never left your lost device, bring back only what you share."
+                "If Only me has another relay, give that one's address. If it never left your lost device, `ajar recover --without-me` brings back what you share."
             }
             Self::Recover(RecoverError::Left { .. }) => {
-                "Begin again, look at the list of changes, and say from which one on they are not yours."
+                "Begin again, look at the list of changes, and name the first one that is not yours: `ajar recover --undo NUMBER`."
             }
             Self::Recover(RecoverError::WrongWords) | Self::Misuse(Misuse::WrongWords) => {
                 "Look for the newer sheet: only the words written down last count."
             }
-            Self::WordsReplaced => "Type the new words on this device once, then try again.",
+            Self::WordsReplaced => {
+                "Run `ajar words check` on this device with the new words, then try again."
+            }
             Self::Pairing(_) => "Begin again with a new code; each code works once.",
             Self::TooManyCodes => "Wait fifteen minutes before the next try.",
             Self::Bug(_) => "Please report it; nothing was lost.",
@@ -346,17 +354,22 @@ impl ConnectError {
             Self::WrongRelay => {
                 "Check the address with whoever runs the relay. If its key changed on purpose, it has a new address."
             }
-            Self::NotAdmitted | Self::BadClaim => {
+            Self::NotAdmitted => {
+                "If you removed this device, that is why: what is on it can be read and exported. If not, ask whoever runs the relay for a new address (`ajar-relay invite`), then `ajar relay move ADDRESS`."
+            }
+            Self::BadClaim => {
                 "Ask whoever runs the relay for a new address (`ajar-relay invite`), then `ajar relay move ADDRESS`."
             }
             Self::Violation(_) => "Tell whoever runs the relay. Your journal here is complete.",
             Self::Store(_) => "Run `ajar doctor`.",
             Self::Off => {
-                "Let it travel quietly again to have a copy beside this device: if this device is lost, so is what is only here."
+                "`ajar relay on` lets it travel again, sealed: if this device is lost, so is what is only here."
             }
-            Self::Paused => "Nothing is lost. Resume it when you like; what you wrote goes then.",
+            Self::Paused => {
+                "Nothing is lost. `ajar close resume` when you like; what you wrote goes then."
+            }
             Self::Left => {
-                "Nobody was told that you left; if you want to come back, return to the journal first."
+                "Nobody was told that you left; if you want to come back: `ajar close return`."
             }
         };
         Some(text.to_owned())

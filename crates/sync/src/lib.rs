@@ -68,3 +68,12 @@ pub use talk::PairingCode;
 pub fn doc_id_text(doc: DocId) -> String {
     doc.to_hex()
 }
+
+/// Twelve words that nobody had before, to be put in the place of others
+/// ([`Home::replace_words`]). Show them once; they are not kept anywhere.
+///
+/// # Errors
+/// [`Error::Entropy`].
+pub fn new_phrase() -> Result<RecoveryPhrase, Error> {
+    Ok(RecoveryPhrase::generate(&mut clock::entropy())?)
+}

@@ -56,6 +56,17 @@ pub struct Candidate {
     pub name: String,
     /// Three lines of four words; one of them is on the new device's screen.
     pub lines: [LinkWords; LINES],
+    right: usize,
+}
+
+impl Candidate {
+    /// The place of the right line, without anybody having looked at the new device. Only for
+    /// setups in which both devices are in the same hands, such as scripts: somebody in between
+    /// would not be noticed.
+    #[must_use]
+    pub fn right(&self) -> usize {
+        self.right
+    }
 }
 
 /// What the old device tells about the spaces, the person and the relay.
@@ -172,6 +183,7 @@ pub(crate) async fn offer(
     let candidate = Candidate {
         name: name.clone(),
         lines,
+        right: place,
     };
     let chosen = tokio::task::spawn_blocking(move || choose(&candidate))
         .await

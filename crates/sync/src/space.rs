@@ -8,6 +8,7 @@ use std::time::Duration;
 use ajar_engine::outbox::Edit;
 use ajar_engine::{DocInfo, Ownership};
 use ajar_protocol::genesis::SpaceKind;
+use ajar_protocol::link::LinkBody;
 use ajar_protocol::{DeviceId, DocId, PartyId};
 use automerge::transaction::Transaction;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
@@ -141,6 +142,28 @@ impl Space {
     /// [`Error::Closed`].
     pub fn device(&self) -> Result<DeviceId, Error> {
         self.worker().call(|core| core.replica.device())
+    }
+
+    /// The device of one's own that a change of one's own list of devices is about, by the place
+    /// of its link (as notices give it).
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn device_of_change(&self, seq: u64) -> Result<Option<DeviceId>, Error> {
+        self.worker().call(move |core| {
+            let place = usize::try_from(seq).ok()?;
+            let link = core.replica.own_chain().links().get(place)?;
+            match &link.body {
+                LinkBody::Genesis { device, .. } => Some(device.id()),
+                LinkBody::DeviceAdd(new) | LinkBody::Recover { device: new, .. } => {
+                    Some(new.keys.id())
+                }
+                LinkBody::DeviceRevoke(cutoff) | LinkBody::RevokeAmend(cutoff) => {
+                    Some(cutoff.device)
+                }
+                LinkBody::RootReplace { .. } | LinkBody::Leave(_) | LinkBody::Policy { .. } => None,
+            }
+        })
     }
 
     /// Id of the document of that name that belongs to the person or to both. Every device

@@ -1,5 +1,5 @@
-//! `ajar demo`: the whole of it once, with a real relay and two people, every step a process of its
-//! own over real sockets, in a temporary folder.
+//! `ajar demo`: the whole of it once, with a real relay and two people with two devices each, every
+//! step a process of its own over real sockets, in a temporary folder.
 
 mod process;
 mod relay;
@@ -59,7 +59,7 @@ fn play(
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {
     let say = |text: &str| out.plain(text);
-    say("Ajar in a dozen seconds. Everything happens in a temporary folder on this machine.\n")?;
+    say("Ajar in half a minute. Everything happens in a temporary folder on this machine.\n")?;
 
     let mut relay = Relay::init(program, &folder.path().join("relay"), interrupt)?;
     relay.start()?;
@@ -110,6 +110,22 @@ fn play(
     say("6. Ben opens something too. Ana reads:")?;
     say(&format!("      “{BEN_WRITES}”"))?;
 
+    let (ana_phone, ben_phone) = (
+        Person::new(folder, "Ana's phone", interrupt)?,
+        Person::new(folder, "Ben's phone", interrupt)?,
+    );
+    stage::link(&ana, &ana_phone)?;
+    stage::link(&ben, &ben_phone)?;
+    let (on_ana_phone, on_ben_phone) = stage::lists(&ana_phone, &ben_phone)?;
+    stage::expect(
+        text_of(&on_ana_phone, &ben_open) == Some(BEN_WRITES)
+            && text_of(&on_ben_phone, &ana_open) == Some(ANA_WRITES),
+        "a second device did not get what the first has",
+    )?;
+    say(
+        "7. Both add their phones: a code on one device, four words on the other. The phones have everything.",
+    )?;
+
     relay.stop()?;
     stage::both(
         ana.start(&["edit", &ana_open, ANA_ADDS])?,
@@ -121,7 +137,7 @@ fn play(
         "without a relay, sync did not say “not yet delivered”",
     )?;
     say(
-        "7. The relay goes away. Both change what they opened; everything is kept, nothing is lost, nothing is delivered yet.",
+        "8. The relay goes away. Both change what they opened; everything is kept, nothing is lost, nothing is delivered yet.",
     )?;
 
     relay.start()?;
@@ -129,11 +145,17 @@ fn play(
         // The first round delivers; in the second each has what the other delivered.
         stage::both(ana.start(&["sync"])?, ben.start(&["sync"])?)?;
     }
+    stage::both(ana_phone.start(&["sync"])?, ben_phone.start(&["sync"])?)?;
     let (at_ana, at_ben) = stage::lists(&ana, &ben)?;
     let (ana_holds, ben_holds) = (shared(&at_ana), shared(&at_ben));
+    let (on_ana_phone, on_ben_phone) = stage::lists(&ana_phone, &ben_phone)?;
     stage::expect(
         ana_holds == ben_holds && ana_holds.len() == 2,
         "the two journals are not the same",
+    )?;
+    stage::expect(
+        shared(&on_ana_phone) == ana_holds && shared(&on_ben_phone) == ana_holds,
+        "a second device does not hold the same",
     )?;
     stage::expect(
         text_of(&at_ben, &ana_open) == Some(ANA_ADDS),
@@ -143,7 +165,9 @@ fn play(
         text_of(&at_ana, &ben_open) == Some(BEN_ADDS),
         "Ben's change did not reach Ana",
     )?;
-    say("8. The relay comes back. One exchange each, and both hold the same, word for word.")?;
+    say(
+        "9. The relay comes back. An exchange each, and all four devices hold the same, word for word.",
+    )?;
 
     relay.stop()?;
     let searched = search::folder(
@@ -159,7 +183,7 @@ fn play(
         "the relay's files hold words of the journal",
     )?;
     say(&format!(
-        "9. Every byte the relay stored ({} KiB in {} files) was searched for their words, as UTF-8, UTF-16, base64 and hex: not there.",
+        "10. Every byte the relay stored ({} KiB in {} files) was searched for their words, as UTF-8, UTF-16, base64 and hex: not there.",
         searched.bytes.div_ceil(1024),
         searched.files
     ))

@@ -170,6 +170,18 @@ pub(super) fn meet(shows: &Person<'_>, enters: &Person<'_>) -> Result<Vec<String
     Ok(one)
 }
 
+/// One person's other device is added: the first shows a code, the second enters it and has what
+/// the first has.
+pub(super) fn link(first: &Person<'_>, second: &Person<'_>) -> Result<(), Failure> {
+    let mut showing = first.start(&["device", "add", "--yes"])?;
+    let line = showing.first_line()?;
+    let value: Value = serde_json::from_str(&line).unwrap_or_default();
+    let invitation = value.get("invitation").and_then(Value::as_str);
+    let invitation = invitation.ok_or_else(|| Failure::fixable("demo", "no code was shown."))?;
+    let linking = second.start(&["init", "--link", invitation, "--device", second.name])?;
+    both(linking, showing)
+}
+
 fn words(ended: &Ended) -> Vec<String> {
     let last = ended.stdout.lines().last().unwrap_or_default();
     let value: Value = serde_json::from_str(last).unwrap_or_default();

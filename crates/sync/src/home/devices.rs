@@ -301,6 +301,51 @@ impl Home {
         Ok(())
     }
 
+    /// Lets in what a removed device of the person sent before it could hear of its removal
+    /// (protocol §2.3, REVOKE_AMEND): whatever of it the relay shows now. Once for each device
+    /// and space, within seven days, and only for a device that was merely lost: whoever holds
+    /// a stolen one may have written this. Returns how many envelopes count now that did not
+    /// before.
+    ///
+    /// # Errors
+    /// [`Error::PrivateLocked`] when it was in *Only me*, which is not open; [`Error::Misuse`]
+    /// with [`ajar_engine::Misuse::NothingBeyond`] or [`ajar_engine::Misuse::TooLate`];
+    /// [`Error::Undelivered`], [`Error::MemberRefused`].
+    pub async fn keep_late_entries(
+        &self,
+        device: &OwnDevice,
+        wait: Duration,
+    ) -> Result<u64, Error> {
+        let mut places = Vec::new();
+        for kind in BOTH {
+            if let Some(id) = device.id_in(kind) {
+                places.push((self.space(kind)?, id));
+            }
+        }
+        let mut kept = 0_u64;
+        let mut refused = None;
+        for (space, id) in places {
+            let (tell, told) = std::sync::mpsc::channel();
+            let amended = space
+                .change_membership(wait, move |replica, now| {
+                    // Counted where it is decided: it is known while the relay is there.
+                    let _nobody = tell.send(replica.beyond(&id));
+                    replica.propose_amend(now, id)
+                })
+                .await;
+            match amended {
+                Ok(()) => kept = kept.saturating_add(told.try_recv().unwrap_or(0)),
+                // The other space may have something all the same.
+                Err(Error::Misuse(why)) => refused = refused.or(Some(why)),
+                Err(error) => return Err(error),
+            }
+        }
+        match refused {
+            Some(why) if kept == 0 => Err(why.into()),
+            _ => Ok(kept),
+        }
+    }
+
     /// Gives a device of one's own another name.
     ///
     /// # Errors

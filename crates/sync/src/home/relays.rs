@@ -364,7 +364,7 @@ fn write_note(space: &Space, relay: &RelayAddress) -> Result<bool, Error> {
         .document(id)
         .change(move |tx| -> Result<(), automerge::AutomergeError> {
             put_if_new(tx, "kind", RELAY)?;
-            tx.put(ROOT, "schema", 1_i64)?;
+            tx.put(ROOT, "schema", 1_u64)?;
             // Always all three, so that of notes that crossed one is taken whole.
             tx.put(ROOT, "address", address)?;
             tx.put(ROOT, "at_ms", at_ms)?;

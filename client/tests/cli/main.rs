@@ -14,6 +14,9 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+mod devices;
+mod keys;
+
 const PASSPHRASE: &str = "quiet harbor linen oak";
 
 /// Ana's device.
@@ -67,6 +70,26 @@ impl Ana {
         let output = self.ajar(&[&["--json"], args].concat());
         assert!(output.status.success(), "{args:?}: {output:?}");
         serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// As [`Self::ajar`], with something on standard input.
+    fn told(&self, args: &[&str], input: &str) -> Output {
+        let mut child = self
+            .command(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // A command that reads nothing may be gone already.
+        let _ = stdin.write_all(input.as_bytes());
+        drop(stdin);
+        child.wait_with_output().unwrap()
+    }
+
+    fn words(&self) -> String {
+        fs::read_to_string(self.path("words")).unwrap()
     }
 
     /// The code and hint of a failure, and its exit status.
