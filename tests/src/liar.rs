@@ -299,8 +299,7 @@ impl Lies {
         let guess = PairingWords::random(&mut entropy).unwrap();
         let key = SigningKey::from_bytes(&SEED).verifying_key().to_bytes();
         let number = nameplate.to_string();
-        let (_, to_enterer) =
-            Shower::start(purpose, &number, &key, &guess, &mut entropy).unwrap();
+        let (_, to_enterer) = Shower::start(purpose, &number, &key, &guess, &mut entropy).unwrap();
         let (as_enterer, mut to_shower) = {
             let (state, first) =
                 Enterer::start(purpose, &number, &key, &guess, &mut entropy).unwrap();

@@ -102,10 +102,7 @@ fn three_and_three_devices_hold_the_same_and_names_stay_with_their_owner() {
             assert_eq!(device["state"], "active");
             assert_eq!(device["spaces"], serde_json::json!(["me", "us"]));
             assert_eq!(device["id"].as_str().map(str::len), Some(64), "{device}");
-            assert!(
-                device["since"].as_str().unwrap().ends_with('Z'),
-                "{device}"
-            );
+            assert!(device["since"].as_str().unwrap().ends_with('Z'), "{device}");
         }
         let this: Vec<bool> = devices.iter().map(|d| d["this"] == true).collect();
         // The oldest first.
@@ -113,10 +110,13 @@ fn three_and_three_devices_hold_the_same_and_names_stay_with_their_owner() {
         assert_eq!(this, expected, "device {place}");
         let names: Vec<&str> = devices.iter().filter_map(|d| d["name"].as_str()).collect();
         assert_eq!(names.len(), 3);
-        assert_eq!(names[1..], [
-            format!("{whose}-CANARY-phone"),
-            format!("{whose}-CANARY-tablet")
-        ]);
+        assert_eq!(
+            names[1..],
+            [
+                format!("{whose}-CANARY-phone"),
+                format!("{whose}-CANARY-tablet")
+            ]
+        );
 
         // Who was there is told of every device once, whatever it was added to, and of nothing
         // else. Who came in later knows the earlier ones by the list.
@@ -299,7 +299,10 @@ fn whoever_names_other_words_than_the_new_device_shows_adds_nothing() {
         ((right(lines, words) + 1) % 3 + 1).to_string()
     });
     assert_eq!((old.code, new.code), (1, 1), "{old:?} {new:?}");
-    assert!(old.err.contains("not the words on the new device"), "{old:?}");
+    assert!(
+        old.err.contains("not the words on the new device"),
+        "{old:?}"
+    );
     assert_eq!(new.error_code(), "pairing-failed", "{new:?}");
     nobody_came(&ana, &phone);
     let (old, new) = choose(&ana, &phone, "phone", |_, _| "none of them".to_owned());
@@ -330,7 +333,11 @@ fn a_device_with_only_me_has_nothing_of_the_two_and_says_where_it_is() {
         &["join", "4821-abandon-ability-able", "--yes"],
     ] {
         let refused = desk.ajar(command).exits(1);
-        assert_eq!(refused.error_code(), "not-on-this-device", "{command:?} {refused:?}");
+        assert_eq!(
+            refused.error_code(),
+            "not-on-this-device",
+            "{command:?} {refused:?}"
+        );
         assert!(refused.err.contains("ajar device add"), "{refused:?}");
     }
     let status = desk.ajar(&["status"]).json();
@@ -348,7 +355,10 @@ fn a_device_with_only_me_has_nothing_of_the_two_and_says_where_it_is() {
     assert!(ana.texts("me").contains(&"written at the desk".to_owned()));
     assert_eq!(ana.device_names("active").len(), 2);
     let listed = ana.devices();
-    let found = listed.iter().find(|device| device["name"] == "desk").unwrap();
+    let found = listed
+        .iter()
+        .find(|device| device["name"] == "desk")
+        .unwrap();
     assert_eq!(found["spaces"], serde_json::json!(["me"]));
     assert_eq!(desk.ajar(&["doctor"]).code, 0);
 }
@@ -386,7 +396,11 @@ fn a_device_for_the_two_cannot_tell_whether_anything_is_in_only_me() {
         &["device", "remove", "Ana", "--yes"],
     ] {
         let refused = tablet.ajar(command).exits(3);
-        assert_eq!(refused.error_code(), "private-locked", "{command:?} {refused:?}");
+        assert_eq!(
+            refused.error_code(),
+            "private-locked",
+            "{command:?} {refused:?}"
+        );
     }
     // It is a whole device of the two all the same, and can add another one like it.
     let second = tablet.device_in("second", "us");
@@ -409,7 +423,8 @@ fn a_restored_copy_reads_and_writes_nothing_and_the_original_goes_on() {
     assert_eq!(refused.error_code(), "stale-copy", "{refused:?}");
     let told = copy.notices("stale-copy");
     assert!(
-        told.iter().all(|text| text.starts_with("This looks like a restored copy")),
+        told.iter()
+            .all(|text| text.starts_with("This looks like a restored copy")),
         "{told:?}"
     );
     assert!(!told.is_empty());
@@ -432,7 +447,10 @@ fn a_restored_copy_reads_and_writes_nothing_and_the_original_goes_on() {
     assert_eq!(again.texts("us").len(), 3);
     assert!(again.share("from the restored machine"));
     ben.sync();
-    assert!(ben.texts("us").contains(&"from the restored machine".to_owned()));
+    assert!(
+        ben.texts("us")
+            .contains(&"from the restored machine".to_owned())
+    );
 }
 
 #[test]
@@ -470,7 +488,10 @@ fn a_copy_and_its_original_that_both_write_are_found_out() {
     ana.sync();
     let refused = copy.ajar(&["sync"]);
     assert_eq!(refused.code, 1, "{refused:?}");
-    assert_eq!(copy.ajar(&["write", "no more"]).exits(1).error_code(), "stale-copy");
+    assert_eq!(
+        copy.ajar(&["write", "no more"]).exits(1).error_code(),
+        "stale-copy"
+    );
     // What was kept on the copy is still there to be read.
     assert!(copy.texts("me").contains(&"from the copy".to_owned()));
     ben.sync();
