@@ -88,6 +88,10 @@ pub(crate) struct RemoveDevice {
     /// You do not use it any more
     #[arg(long, conflicts_with_all = ["lost", "stolen"])]
     pub(crate) retired: bool,
+    /// Only from Us, on a device that does not have Only me. The price: it stays in Only me until
+    /// you remove it there too
+    #[arg(long)]
+    pub(crate) us: bool,
     /// Do not ask. The price: it cannot be taken back; the device would have to be added anew
     #[arg(long)]
     pub(crate) yes: bool,

@@ -118,7 +118,7 @@ fn news(device: &OwnDevice) -> String {
         return format!("This device was added to your others on {when}.");
     }
     format!(
-        "{} was added to your devices on {when}. Was it not you? Remove: ajar device remove {} --stolen",
+        "Added to your devices on {when}: {}. Was it not you? Remove: ajar device remove {} --stolen",
         devices::called(device),
         devices::short(device)
     )

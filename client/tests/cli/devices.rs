@@ -35,6 +35,24 @@ fn a_device_gets_another_name_and_is_found_by_it() {
     assert_eq!(kept, ("still-active".to_owned(), 1));
 }
 
+/// What a device in Only me is called in Us stands in Only me alone.
+#[test]
+fn removing_says_what_it_needs_where_only_me_is_locked() {
+    let ana = Ana::with_home();
+    let own = ana
+        .command(&["passphrase", "--me"])
+        .env("AJAR_NEW_PASSPHRASE", "only mine four words")
+        .status()
+        .unwrap();
+    assert!(own.success());
+    let output = ana.ajar(&["device", "remove", "phone", "--yes"]);
+    assert_eq!(output.status.code(), Some(3));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("--us removes it from Us alone"), "{said}");
+    let alone = ana.fails(&["device", "remove", "phone", "--us", "--yes"]);
+    assert_eq!(alone, ("no-such-device".to_owned(), 1));
+}
+
 #[test]
 fn nothing_dangerous_happens_where_nobody_can_be_asked() {
     let ana = Ana::with_home();

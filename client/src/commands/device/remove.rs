@@ -20,8 +20,9 @@ pub(super) fn run(context: &Context, args: &RemoveDevice) -> Result<(), Failure>
         .hint("Use --yes."));
     }
     // Which device of Only me is which of Us stands in Only me.
-    let home = context.open_home(Need::Private)?;
-    let device = devices::find(home.devices()?, &args.device, |device| device.active)?;
+    let need = if args.us { Need::Home } else { Need::Private };
+    let home = context.open_home(need).map_err(explain)?;
+    let mut device = devices::find(home.devices()?, &args.device, |device| device.active)?;
     if device.this {
         return Err(Failure::fixable(
             "this-device",
@@ -32,6 +33,9 @@ pub(super) fn run(context: &Context, args: &RemoveDevice) -> Result<(), Failure>
     if !device.active {
         return Err(Failure::from(ajar_sync::Error::from(Misuse::NoSuchDevice))
             .hint("It is removed already; `ajar device list` shows it."));
+    }
+    if args.us {
+        device.private = None;
     }
     let name = devices::called(&device);
     let reason = reason(args);
@@ -46,6 +50,15 @@ pub(super) fn run(context: &Context, args: &RemoveDevice) -> Result<(), Failure>
     out.data(&to_json(&device), || format!("{name} is removed."))?;
     out.talk(afterwards(reason));
     Ok(())
+}
+
+fn explain(failure: Failure) -> Failure {
+    if failure.code() != "private-locked" {
+        return failure;
+    }
+    failure.hint(
+        "Which device is which stands in Only me: do it on a device that has it, or give its passphrase with AJAR_PRIVATE_PASSPHRASE. --us removes it from Us alone.",
+    )
 }
 
 fn to_json(device: &OwnDevice) -> serde_json::Value {
