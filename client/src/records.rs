@@ -149,15 +149,18 @@ pub(crate) fn read(document: &Document) -> Result<Content, Failure> {
 pub(crate) fn all(space: &Space) -> Result<(Vec<Located>, usize), Failure> {
     let (mut records, mut unreadable) = (Vec::new(), 0);
     for info in space.documents()? {
-        match read(&space.document(info.id))? {
-            Content::Record(record) => records.push(Located {
+        match read(&space.document(info.id)) {
+            Ok(Content::Record(record)) => records.push(Located {
                 id: info.id,
                 space: space.kind(),
                 author: Author::of(space, info.owner),
                 record,
             }),
-            Content::Other => {}
-            Content::Unreadable(_) => unreadable += 1,
+            Ok(Content::Other) => {}
+            Ok(Content::Unreadable(_)) => unreadable += 1,
+            // A damaged place on the disk takes one record, not the others.
+            Err(failure) if matches!(failure.code(), "store" | "damaged") => unreadable += 1,
+            Err(failure) => return Err(failure),
         }
     }
     Ok((records, unreadable))

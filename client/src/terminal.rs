@@ -22,6 +22,11 @@ pub(crate) fn ask(question: &str) -> Result<Option<Zeroizing<String>>, Failure> 
         .and_then(|()| err.flush())
         .map_err(|error| trouble(&error))?;
     drop(err);
+    answer()
+}
+
+/// Reads one line. `None` when the input has ended.
+pub(crate) fn answer() -> Result<Option<Zeroizing<String>>, Failure> {
     let mut line = Zeroizing::new(String::new());
     let read = io::stdin()
         .lock()

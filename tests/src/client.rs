@@ -236,6 +236,13 @@ impl Running {
         panic!("no event {event:?} within {within:?}; seen {seen:#?}, errors {errors:#?}");
     }
 
+    /// The lines that are said within a time.
+    #[must_use]
+    pub fn heard(&self, within: Duration) -> Vec<String> {
+        std::thread::sleep(within);
+        self.lines.try_iter().collect()
+    }
+
     /// Kills the process at once.
     pub fn kill(mut self) {
         let _ = self.child.kill();

@@ -13,6 +13,7 @@ pub mod canary;
 pub mod client;
 pub mod devices;
 pub mod liar;
+pub mod recovery;
 pub mod relay;
 
 use std::path::PathBuf;

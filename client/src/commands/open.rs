@@ -164,6 +164,11 @@ fn undelivered(error: Error) -> Failure {
     if failure.exit() == Exit::Broke {
         return failure;
     }
+    // A pause ends in another way than a relay's absence.
+    let hint = failure
+        .hint_text()
+        .unwrap_or("It travels with the next `ajar sync` that reaches the relay.")
+        .to_owned();
     Failure::new(
         Exit::Undelivered,
         failure.code(),
@@ -174,5 +179,5 @@ fn undelivered(error: Error) -> Failure {
                 .trim_start_matches("kept here, not yet delivered: ")
         ),
     )
-    .hint("It travels with the next `ajar sync` that reaches the relay.")
+    .hint(hint)
 }

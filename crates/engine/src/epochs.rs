@@ -13,6 +13,8 @@ use crate::space::Space;
 
 /// Old keys that a new epoch carries; the padded history stays below its 64 KiB.
 const HISTORY: usize = 900;
+/// Keys in the key file: with everything else in it, it stays below 4 MiB.
+const RING: usize = 60_000;
 
 /// What is known of one valid epoch.
 #[derive(Clone, Debug)]
@@ -24,6 +26,9 @@ pub(crate) struct Epoch {
     pub(crate) recipients: BTreeSet<[u8; 32]>,
     pub(crate) commitment: [u8; 32],
     pub(crate) key: Option<EpochKey>,
+    /// It is sealed to this device, and that seal or the history behind it does not open: its
+    /// author lied. Others may have got a good one, so it is an epoch all the same.
+    pub(crate) shut: bool,
     /// The envelope that created it.
     pub(crate) device: DeviceId,
     pub(crate) counter: u64,
@@ -33,6 +38,11 @@ pub(crate) struct Epoch {
 }
 
 impl Epoch {
+    /// Whether its author kept its key from this device, and nobody has handed it on yet.
+    pub(crate) fn is_shut(&self) -> bool {
+        self.shut && self.key.is_none()
+    }
+
     fn is_sealed_to(&self, wanted: &[Recipient]) -> bool {
         let ids = wanted.iter().map(|recipient| recipient.id);
         self.recipients == ids.collect()
@@ -99,9 +109,9 @@ impl Epochs {
         }
         // A relay that is filled anew will not have one from beyond a cut-off.
         let source = if space.is_cut_off(&epoch.device, epoch.counter) {
-            Source::Told
+            Source::Told(epoch.device)
         } else {
-            Source::Handed
+            Source::Handed(epoch.device)
         };
         self.all.entry(id).or_insert(epoch);
         for (old, key) in history {
@@ -148,7 +158,7 @@ impl Epochs {
             // What this device had then, it may be the only one to have now.
             let source = match header.device == space.device {
                 true => Source::Own,
-                false => Source::Told,
+                false => Source::Told(header.device),
             };
             for (old, key) in opened.history {
                 self.offer_key(space, old, key, source);
@@ -169,12 +179,18 @@ impl Epochs {
             .collect()
     }
 
-    /// Every key that no kept envelope would give again, for the key file.
-    pub(crate) fn all_keys(&self) -> Vec<(EpochId, EpochKey)> {
-        let mut keys = self.keys();
-        keys.extend(self.loose.own());
-        // As many as the key file can count.
-        keys.truncate(usize::from(u16::MAX));
+    /// Every key for the key file, those first that no kept envelope would give again: a
+    /// member who makes epochs for fun must not make the file larger than can be written.
+    pub(crate) fn all_keys(&self, own: &DeviceId) -> Vec<(EpochId, EpochKey)> {
+        let mut keys: Vec<_> = self.loose.own().collect();
+        let mut known = self.keys();
+        let opens_again = |id: &EpochId| {
+            let epoch = self.all.get(id);
+            epoch.is_some_and(|epoch| !epoch.shut && epoch.recipients.contains(&own.0))
+        };
+        known.sort_by_cached_key(|(id, _)| opens_again(id));
+        keys.extend(known);
+        keys.truncate(RING);
         keys
     }
 
@@ -203,9 +219,10 @@ impl Epochs {
 
     /// Epochs that no other one follows. One that a removed device made beyond its cut-off
     /// only opens what was written under it: a relay that is filled anew will not have it, so
-    /// nothing may stand on it.
+    /// nothing may stand on it. One that is shut here ends nothing here either.
     pub(crate) fn tips(&self, space: &Space) -> Vec<EpochId> {
-        let counts = |epoch: &&Epoch| !space.is_cut_off(&epoch.device, epoch.counter);
+        let counts =
+            |epoch: &&Epoch| !epoch.is_shut() && !space.is_cut_off(&epoch.device, epoch.counter);
         let parents: BTreeSet<EpochId> = self
             .all
             .values()
@@ -337,12 +354,18 @@ impl Epochs {
         if expected.as_ref() != Some(&found) || !found.contains(&author.0) {
             return Verdict::Invalid;
         }
-        let (key, history) = match open_epoch(envelope, &space.device.0, space.secrets.kem_secret())
-        {
-            Ok(opened) => (Some(opened.key), opened.history),
+        let kem = space.secrets.kem_secret();
+        let (opened, shut) = match open_epoch(envelope, &space.device.0, kem) {
+            Ok(opened) => (Some(opened), false),
             // From before this device was added: a later epoch's history has the key.
-            Err(OpenEpochError::NotARecipient) => (None, Vec::new()),
-            Err(_) => return Verdict::Invalid,
+            Err(OpenEpochError::NotARecipient) => (None, false),
+            // Whether it is valid must not depend on who looks: a member could otherwise cut
+            // two honest devices off from each other with one bad seal.
+            Err(_) => (None, true),
+        };
+        let (key, history) = match opened {
+            Some(opened) => (Some(opened.key), opened.history),
+            None => (None, Vec::new()),
         };
         let epoch = Epoch {
             number: record.number,
@@ -351,10 +374,52 @@ impl Epochs {
             recipients: found.into_iter().collect(),
             commitment: record.commitment,
             key,
+            shut,
             device: author,
             counter: envelope.header().counter,
             seen_ms: 0,
         };
         Verdict::Valid(Box::new(epoch), history)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ajar_crypto::Secret;
+
+    use super::*;
+
+    /// Seventy thousand epochs of Ben's fit into what a relay gives a space.
+    #[test]
+    fn epochs_made_for_fun_do_not_make_the_key_file_too_large() {
+        let own = DeviceId([1; 32]);
+        let mut epochs = Epochs::default();
+        let name = |n: u32| {
+            let mut name = [0xff; 32];
+            name[..4].copy_from_slice(&n.to_be_bytes());
+            EpochId(name)
+        };
+        for n in 0..70_000 {
+            let to_us = n < 69_990;
+            let epoch = Epoch {
+                number: 1,
+                parents: Vec::new(),
+                seqs: Vec::new(),
+                recipients: to_us.then_some(own.0).into_iter().collect(),
+                commitment: [0; 32],
+                key: Some(EpochKey::new(Secret::new([3; 32]))),
+                shut: false,
+                device: DeviceId([2; 32]),
+                counter: u64::from(n),
+                seen_ms: 0,
+            };
+            epochs.all.insert(name(n), epoch);
+        }
+        let kept = epochs.all_keys(&own);
+        assert!(kept.len() * 64 + (256 << 10) < 4 << 20, "{}", kept.len());
+        // Those that this device was only told of come from nowhere else.
+        for n in 69_990..70_000 {
+            assert!(kept.iter().any(|(id, _)| *id == name(n)), "{n}");
+        }
     }
 }

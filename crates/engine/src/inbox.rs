@@ -260,8 +260,12 @@ impl<S: Store> Replica<S> {
         match self.epochs.judge(&self.space, &envelope) {
             Verdict::Valid(epoch, history) => {
                 let id = envelope.id().into();
+                let (shut, device) = (epoch.shut, header.device);
                 self.epochs
                     .insert(&self.space, id, *epoch, history, now.wall_ms);
+                if shut {
+                    self.notice(now, NoticeKind::BadEpoch { device });
+                }
                 // It may be here from before a cut-off was raised.
                 let place = (header.device, header.counter);
                 self.meta.add_epoch(place.0, place.1, now.wall_ms);

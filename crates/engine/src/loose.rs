@@ -6,10 +6,14 @@
 use std::collections::BTreeMap;
 
 use ajar_crypto::EpochKey;
-use ajar_protocol::EpochId;
+use ajar_protocol::{DeviceId, EpochId};
 
-/// Different keys that are kept for one epoch; all but one are somebody's lies.
+/// Different keys that are kept for one epoch on the word of one device; all but one are
+/// somebody's lies. Counted for each device, so that lies of one keep out no truth of another.
 const CANDIDATES: usize = 4;
+/// Keys that are kept on the word of one device, for all epochs; in a life there are some
+/// hundred.
+const BROUGHT: usize = 4096;
 /// Keys without a record that the history of a new epoch carries.
 const HANDED_ON: usize = 512;
 
@@ -18,10 +22,10 @@ const HANDED_ON: usize = 512;
 pub(crate) enum Source {
     /// It was sealed to this device, or its record was known and valid once.
     Own,
-    /// The history of a valid epoch: everyone who can open that one has it.
-    Handed,
-    /// The history of an epoch that nothing stands on.
-    Told,
+    /// The history of a valid epoch of this device: everyone who can open that one has it.
+    Handed(DeviceId),
+    /// The history of an epoch of this device that nothing stands on.
+    Told(DeviceId),
 }
 
 #[derive(Clone, Debug)]
@@ -29,35 +33,57 @@ struct Candidate {
     key: EpochKey,
     own: bool,
     handed: bool,
+    /// Whose word it was kept on.
+    from: Option<DeviceId>,
 }
 
 /// Keys by the epoch that they are said to be of.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LooseKeys {
     all: BTreeMap<EpochId, Vec<Candidate>>,
+    /// How many are kept on the word of each device.
+    brought: BTreeMap<DeviceId, usize>,
 }
 
 impl LooseKeys {
     pub(crate) fn offer(&mut self, id: EpochId, key: EpochKey, source: Source) {
-        let candidates = self.all.entry(id).or_default();
-        let room = candidates.len() < CANDIDATES;
-        let known = candidates.iter_mut().find(|known| known.key == key);
-        let (own, handed) = (source == Source::Own, source == Source::Handed);
-        match known {
-            Some(known) => {
-                known.own |= own;
-                known.handed |= handed;
-            }
-            None if room || own => {
-                candidates.push(Candidate { key, own, handed });
-            }
-            None => {}
+        let (own, handed) = (source == Source::Own, matches!(source, Source::Handed(_)));
+        let candidates = self.all.get_mut(&id);
+        let mut known = candidates.into_iter().flatten();
+        if let Some(known) = known.find(|known| known.key == key) {
+            known.own |= own;
+            known.handed |= handed;
+            return;
         }
+        let from = match source {
+            Source::Own => None,
+            Source::Handed(device) | Source::Told(device) => Some(device),
+        };
+        if let Some(device) = from {
+            let of_epoch = self.all.get(&id).into_iter().flatten();
+            let of_epoch = of_epoch.filter(|one| one.from == from).count();
+            let brought = self.brought.entry(device).or_default();
+            if of_epoch >= CANDIDATES || *brought >= BROUGHT {
+                return;
+            }
+            *brought += 1;
+        }
+        self.all.entry(id).or_default().push(Candidate {
+            key,
+            own,
+            handed,
+            from,
+        });
     }
 
     /// Takes all keys that are said to be of an epoch.
     pub(crate) fn take(&mut self, id: &EpochId) -> Vec<EpochKey> {
         let candidates = self.all.remove(id).unwrap_or_default();
+        for device in candidates.iter().filter_map(|one| one.from) {
+            if let Some(brought) = self.brought.get_mut(&device) {
+                *brought = brought.saturating_sub(1);
+            }
+        }
         candidates.into_iter().map(|one| one.key).collect()
     }
 
@@ -104,6 +130,9 @@ mod tests {
 
     use super::*;
 
+    const BEN: DeviceId = DeviceId([7; 32]);
+    const LAPTOP: DeviceId = DeviceId([8; 32]);
+
     fn id(n: u8) -> EpochId {
         EpochId([n; 32])
     }
@@ -115,15 +144,15 @@ mod tests {
     #[test]
     fn a_key_is_handed_on_once_and_not_for_ever() {
         let mut loose = LooseKeys::default();
-        loose.offer(id(1), key(1), Source::Told);
+        loose.offer(id(1), key(1), Source::Told(BEN));
         assert!(!loose.is_any_unshared());
         loose.offer(id(2), key(2), Source::Own);
         assert!(loose.is_any_unshared());
         assert_eq!(loose.to_hand_on(), [(id(2), key(2)), (id(1), key(1))]);
         // Someone hands on another key under its name: that is not it.
-        loose.offer(id(2), key(3), Source::Handed);
+        loose.offer(id(2), key(3), Source::Handed(BEN));
         assert!(loose.is_any_unshared());
-        loose.offer(id(2), key(2), Source::Handed);
+        loose.offer(id(2), key(2), Source::Handed(BEN));
         assert!(!loose.is_any_unshared());
         assert_eq!(loose.own().collect::<Vec<_>>(), [(id(2), key(2))]);
     }
@@ -132,7 +161,7 @@ mod tests {
     fn lies_about_a_key_are_bounded_and_do_not_displace_ones_own() {
         let mut loose = LooseKeys::default();
         for n in 0..100 {
-            loose.offer(id(1), key(n), Source::Handed);
+            loose.offer(id(1), key(n), Source::Handed(BEN));
         }
         assert_eq!(loose.of(&id(1)).count(), CANDIDATES);
         loose.offer(id(1), key(200), Source::Own);
@@ -140,6 +169,39 @@ mod tests {
         assert_eq!(loose.to_hand_on(), [(id(1), key(200))]);
         assert_eq!(loose.take(&id(1)).len(), CANDIDATES + 1);
         assert_eq!(loose.of(&id(1)).count(), 0);
+    }
+
+    /// Ben names wrong keys for an epoch whose record the twelve words took away, before Ana's
+    /// laptop hands on the right one.
+    #[test]
+    fn lies_of_one_device_do_not_keep_out_the_truth_of_another() {
+        let mut loose = LooseKeys::default();
+        for n in 0..100 {
+            loose.offer(id(1), key(n), Source::Handed(BEN));
+        }
+        loose.offer(id(1), key(200), Source::Handed(LAPTOP));
+        assert!(loose.of(&id(1)).any(|one| *one == key(200)));
+    }
+
+    #[test]
+    fn histories_full_of_invented_epochs_take_bounded_room_and_shut_nobody_else_out() {
+        let name = |n: u32| {
+            let mut name = [0; 32];
+            name[..4].copy_from_slice(&n.to_be_bytes());
+            EpochId(name)
+        };
+        let mut loose = LooseKeys::default();
+        for n in 0..100_000 {
+            loose.offer(name(n), key(1), Source::Handed(BEN));
+        }
+        assert_eq!(loose.all.len(), BROUGHT);
+        loose.offer(name(200_000), key(2), Source::Handed(LAPTOP));
+        loose.offer(name(200_001), key(2), Source::Own);
+        assert_eq!(loose.all.len(), BROUGHT + 2);
+        // Room comes back when records come.
+        assert_eq!(loose.take(&name(0)).len(), 1);
+        loose.offer(name(200_002), key(2), Source::Told(BEN));
+        assert_eq!(loose.all.len(), BROUGHT + 2);
     }
 
     #[test]

@@ -113,7 +113,7 @@ impl<S: Store> Replica<S> {
         now: Now,
         kept: &[(DeviceId, u64)],
     ) -> Result<(), EngineError> {
-        let keys = self.epochs.all_keys();
+        let keys = self.epochs.all_keys(&self.space.device);
         self.epochs = crate::epochs::Epochs::default();
         let mut waiting = Vec::new();
         for (device, counter) in kept {

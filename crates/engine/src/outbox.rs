@@ -336,6 +336,7 @@ impl<S: Store> Replica<S> {
             recipients: recipients.iter().map(|recipient| recipient.id).collect(),
             commitment,
             key: Some(key),
+            shut: false,
             device: self.space.device,
             counter: envelope.header().counter,
             seen_ms: 0,

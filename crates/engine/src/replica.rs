@@ -264,8 +264,10 @@ impl<S: Store> Replica<S> {
 
     fn write(&mut self, pending: &mut Pending) -> Result<(), EngineError> {
         if pending.keys {
-            self.store
-                .save_keys(&encode_keys(&self.space.secrets, &self.epochs.all_keys()))?;
+            self.store.save_keys(&encode_keys(
+                &self.space.secrets,
+                &self.epochs.all_keys(&self.space.device),
+            ))?;
         }
         self.directory.save(&mut pending.batch);
         let pages = u32::try_from(self.directory.pages()).unwrap_or(u32::MAX);

@@ -129,6 +129,7 @@ mod tests {
             recipients: BTreeSet::new(),
             commitment: [0; 32],
             key: None,
+            shut: false,
             device: DeviceId([1; 32]),
             counter: 1,
             seen_ms,

@@ -291,6 +291,12 @@ impl Error {
             Self::Misuse(Misuse::StaleCopy) => {
                 "Link this device anew: `ajar device add` on another device, `ajar init --link CODE` here in a new folder. What is only here can still be read and exported."
             }
+            Self::Misuse(Misuse::Closed) => {
+                "Take what you want to have elsewhere along (`ajar export FILE`). Only me goes on."
+            }
+            Self::Misuse(Misuse::Removed) => {
+                "If this is still your device: `ajar device add` on another one, `ajar init --link CODE` here in a new folder."
+            }
             Self::Connect(error) | Self::Undelivered(error) => return error.hint(),
             Self::NothingToRecover => {
                 "Check the words and the relay's address on your sheet; if you have replaced your words, only the new ones count. A relay lets you try a few times an hour."

@@ -106,7 +106,7 @@ fn review(out: Output, found: &Recovered, said: &Said) -> Review {
     }
     let mut undo = said.undo.clone();
     if !said.yes {
-        match answer() {
+        match answer(out) {
             Answer::Yes => {}
             Answer::No => return refused,
             Answer::Undo(number) => undo.push(number),
@@ -134,9 +134,15 @@ enum Answer {
     Undo(usize),
 }
 
-fn answer() -> Answer {
+fn answer(out: Output) -> Answer {
     let question = "Bring it back? yes, no, or the number of the first change that is not yours:";
-    match terminal::ask(question) {
+    // For a script what was found is the question; standard error is lines of JSON there.
+    let typed = if out.json {
+        terminal::answer()
+    } else {
+        terminal::ask(question)
+    };
+    match typed {
         Ok(Some(typed)) => parse(&typed),
         Ok(None) | Err(_) => Answer::No,
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ajar_crypto::epoch::{OpenEpochError, open_epoch};
+use ajar_crypto::epoch::open_epoch;
 use ajar_crypto::{EpochKey, SlotKeys};
 use ajar_protocol::epoch::EpochRecord;
 use ajar_protocol::{DeviceId, EpochId, SpaceId, VerifiedEnvelope};
@@ -46,12 +46,9 @@ impl FoundKeys {
         keys: &SlotKeys,
     ) -> Option<()> {
         let record = EpochRecord::parse(envelope.body()).ok()?;
-        let opened = match open_epoch(envelope, recipient, &keys.recovery_kem) {
-            Ok(opened) => Some(opened),
-            // From before the words were replaced: a later epoch's history has the key.
-            Err(OpenEpochError::NotARecipient) => None,
-            Err(_) => return None,
-        };
+        // Otherwise it is from before the words were replaced, or by a member who sealed nonsense
+        // to them: a later epoch's history has the key.
+        let opened = open_epoch(envelope, recipient, &keys.recovery_kem).ok();
         let id: EpochId = envelope.id().into();
         let header = envelope.header();
         let (key, history) = match opened {

@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod amending;
+mod bad_seals;
 #[cfg(test)]
 mod content;
 #[cfg(test)]

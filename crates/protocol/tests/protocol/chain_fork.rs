@@ -79,6 +79,39 @@ fn a_device_outranks_nobody() {
     assert_eq!(refused, ChainError::Fork { seq });
 }
 
+/// A member fills its chain, and the relay shows one contradicting link after the other: refusing
+/// them must not cost as much as reading the whole chain.
+#[test]
+fn a_fork_of_a_device_in_a_long_chain_is_refused_without_reading_it_anew() {
+    let mut ana = ana();
+    for _ in 0..1500 {
+        grow(
+            &mut ana.chain,
+            LinkBody::Policy { min_version: 1 },
+            &ana.phone,
+        );
+    }
+    let begin = std::time::Instant::now();
+    let read = PartyChain::from_links(ana.chain.links().to_vec());
+    assert_eq!(read.unwrap().head(), ana.chain.head());
+    let once = begin.elapsed();
+    let late = Link::sign(
+        LinkPlace {
+            seq: ana.chain.last_seq(),
+            ..occupied(&ana.chain)
+        },
+        LinkBody::Policy { min_version: 5 },
+        ana.phone.signer(),
+        ana.phone.key(),
+    );
+    let begin = std::time::Instant::now();
+    for _ in 0..20 {
+        let refused = ana.chain.outranked_by(late.clone()).unwrap_err();
+        assert_eq!(refused, ChainError::Fork { seq: late.seq });
+    }
+    assert!(begin.elapsed() < once, "as long as reading it 20 times");
+}
+
 /// Someone with the old words must not undo that they were replaced.
 #[test]
 fn replaced_words_do_not_void_what_the_words_signed() {

@@ -83,8 +83,8 @@ impl Home {
         choose: impl FnOnce(&Candidate) -> Option<usize> + Send + 'static,
     ) -> Result<String, Error> {
         let _alone = self.pair_alone()?;
+        let _busy = self.inner.activity.busy();
         self.check_failures()?;
-        let relay = self.relay().ok_or(ConnectError::NoRelay)?;
         let mut spaces = Vec::new();
         for kind in BOTH {
             if kinds.contains(&kind) {
@@ -94,6 +94,13 @@ impl Home {
         if spaces.is_empty() {
             return Err(failed("name at least one space for the new device"));
         }
+        // The relay of the shared space may be the partner's, and is not to learn of a device
+        // that has nothing to do there.
+        let meet_at = match kinds.contains(&SpaceKind::Shared) {
+            true => SpaceKind::Shared,
+            false => SpaceKind::Private,
+        };
+        let relay = self.relay_of(meet_at).ok_or(ConnectError::NoRelay)?;
         // The place that is offered must still be free when the link is made.
         for space in &spaces {
             space.sync(wait).await?;
@@ -273,6 +280,7 @@ impl Home {
         reason: RevokeReason,
         wait: Duration,
     ) -> Result<(), Error> {
+        let _busy = self.inner.activity.busy();
         let mut places = Vec::new();
         for kind in BOTH {
             if let Some(id) = device.id_in(kind) {

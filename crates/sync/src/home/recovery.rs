@@ -220,6 +220,7 @@ impl Home {
         wait: Duration,
         review: impl FnOnce(&Recovered) -> Review + Send + 'static,
     ) -> Result<Recovered, Error> {
+        let _busy = self.inner.activity.busy();
         self.space(SpaceKind::Private)?;
         if self.space(SpaceKind::Shared).is_ok() {
             return Err(Error::AlreadyPaired);
@@ -347,6 +348,7 @@ impl Home {
     /// # Errors
     /// [`Error::Undelivered`], and then it is to be repeated.
     pub async fn finish_recovery(&self, wait: Duration) -> Result<(), Error> {
+        let _busy = self.inner.activity.busy();
         let mut unfinished = Vec::new();
         for space in self.spaces() {
             let fresh = space

@@ -7,8 +7,8 @@ use ajar_engine::Misuse;
 use ajar_protocol::genesis::SpaceKind;
 use ajar_protocol::link::RootPublic;
 
-use super::Home;
 use super::builder::all_slots;
+use super::{Home, mode};
 use crate::error::Error;
 use crate::space::Space;
 
@@ -35,8 +35,8 @@ impl WordsCheck {
 pub struct Replaced {
     /// Spaces that stand on the new words now, also those that did before.
     pub replaced: Vec<SpaceKind>,
-    /// Spaces that can be changed no more, because they were ended or this device was removed
-    /// from them: the old words still bring back what was written there until then.
+    /// Spaces that are not changed, because they were ended or left quietly, or this device was
+    /// removed from them: the old words still bring back what was written there until then.
     pub closed: Vec<SpaceKind>,
     /// Spaces that belong neither to the old words nor to the new ones.
     pub strangers: Vec<SpaceKind>,
@@ -81,6 +81,7 @@ impl Home {
         new: &RecoveryPhrase,
         wait: Duration,
     ) -> Result<Replaced, Error> {
+        let _busy = self.inner.activity.busy();
         self.space(SpaceKind::Private)?;
         let mut outcome = Replaced::default();
         let mut ours = Vec::new();
@@ -96,7 +97,13 @@ impl Home {
         if ours.is_empty() {
             return Err(Misuse::WrongWords.into());
         }
+        let left = mode::is_left(self.inner.shared.read(|keys| keys.mode));
         for (space, wanted, done) in ours {
+            // Nothing of it is to be heard, and the other space is not to wait for it.
+            if left && space.kind() == SpaceKind::Shared {
+                outcome.closed.push(space.kind());
+                continue;
+            }
             let changed = match done {
                 true => space.rotate().await,
                 false => change(&space, old, wanted, wait).await,

@@ -506,6 +506,29 @@ async fn a_space_that_was_left_quietly_hears_nothing_of_a_recovery() {
     assert_eq!(kinds(&couple.ben.us()), []);
 }
 
+/// Ana has left without a word, and now somebody has seen her words. New ones for *Only me* are
+/// possible, and Ben hears nothing of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_left_quietly_can_replace_the_words_without_being_heard() {
+    let couple = couple().await;
+    let home = &couple.ana.home;
+    let device = couple.ana.us().device().unwrap();
+    let before = couple.relay.chain(&device).next_seq();
+    home.leave_quietly().await.unwrap();
+    let new = RecoveryPhrase::generate(&mut getrandom::SysRng).unwrap();
+    for _ in 0..2 {
+        let replaced = home.replace_words(&couple.words, &new, WAIT).await.unwrap();
+        assert_eq!(replaced.replaced, [SpaceKind::Private]);
+        assert_eq!(replaced.closed, [SpaceKind::Shared]);
+    }
+    assert_eq!(couple.relay.chain(&device).next_seq(), before);
+    // Should Ana come back, the same words finish it.
+    home.return_after_leaving().unwrap();
+    let replaced = home.replace_words(&couple.words, &new, WAIT).await.unwrap();
+    assert_eq!(replaced.replaced.len(), 2);
+    assert!(home.check_words(&new).unwrap().all());
+}
+
 /// The relay is gone as soon as the home is there: the rest follows when it is back.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_relay_did_not_give_at_once_comes_when_it_is_back() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ajar_sync::{ConnectError, Connection, Error, Home, SpaceKind, Travel};
+use ajar_sync::{ConnectError, Connection, Error, Home, Invitation, SpaceKind, Travel};
 
 use crate::honest::Honest;
 use crate::host::Seen;
@@ -102,4 +102,51 @@ async fn joining_over_another_relay_moves_only_what_is_shared() {
         eva.home.relay_of(SpaceKind::Private).unwrap().key,
         his.address().key
     );
+}
+
+/// The relay of the shared space may be Ben's own. It is not to see that Ana adds a device of
+/// which nothing shows there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_for_only_me_is_met_at_the_relay_of_only_me() {
+    let (bens, own) = (Honest::start(), Honest::start());
+    let ana = person("Ana", Some(bens.address()));
+    let ben = person("Ben", Some(bens.address()));
+    pair(&ana.home, &ben.home).await;
+    let home = &ana.home;
+    home.set_relay_of(SpaceKind::Private, own.address())
+        .unwrap();
+    ana.me().sync(WAIT).await.unwrap();
+    let before = knocks(&bens);
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let adding = home.add_device(
+        &[SpaceKind::Private],
+        WAIT,
+        move |code| tell.send(code.invitation).unwrap(),
+        |_| None,
+    );
+    let shown = tokio::select! {
+        added = adding => panic!("nobody was there: {added:?}"),
+        shown = told => shown.unwrap(),
+    };
+    let shown: Invitation = shown.parse().unwrap();
+    assert_eq!(shown.relay().unwrap().key, own.address().key);
+    assert_eq!(knocks(&bens), before);
+}
+
+/// Typing a code into another device takes longer than Only me stays open by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_locked_while_a_device_is_being_added() {
+    let relay = Honest::start();
+    let ana = person("Ana", Some(relay.address()));
+    let home = &ana.home;
+    home.set_idle(Some(Duration::from_millis(50)), None)
+        .unwrap();
+    let kinds = [SpaceKind::Private];
+    let adding = home.add_device(&kinds, WAIT, |_| (), |_| None);
+    tokio::select! {
+        added = adding => panic!("nobody was there: {added:?}"),
+        () = tokio::time::sleep(Duration::from_millis(2500)) => {}
+    }
+    assert!(home.is_private_unlocked());
+    crate::people::eventually(|| !home.is_private_unlocked()).await;
 }
