@@ -398,9 +398,12 @@ fn a_relays_word_alone_neither_stops_writing_nor_accuses_anyone() {
         .home
         .receive(world.now, lies.clone())
         .unwrap();
-    assert_eq!(outputs.send.len(), 2, "it asks for the proof");
+    assert_eq!(outputs.send.len(), 1, "it asks for the proof of both");
+    assert!(!world.devices[ANA].home.caught_up(), "until it is heard");
     let outputs = world.devices[ANA].home.receive(world.now, lies).unwrap();
     assert_eq!(outputs.send.len(), 0, "and asks once");
+    // The answer to the question is not in the lies.
+    world.reconnect(ANA);
     world.run();
     assert_eq!(world.notices(ANA), []);
     world.put(ANA, doc, "n", "still writing");
