@@ -280,6 +280,8 @@ impl Home {
         reason: RevokeReason,
         wait: Duration,
     ) -> Result<(), Error> {
+        // A device that stays where nobody looked is none that was removed.
+        self.check_damage(SpaceKind::Shared)?;
         let _busy = self.inner.activity.busy();
         let mut places = Vec::new();
         for kind in BOTH {
