@@ -472,3 +472,29 @@ fn a_week_of_writing_goes_out_in_a_bounded_window() {
     world.run();
     world.assert_converged();
 }
+
+/// Ana moves: what the old relay had confirmed, the new one never did.
+#[test]
+fn a_relay_that_is_new_is_not_told_that_it_has_lost_something() {
+    let mut world = World::online(41);
+    let doc = world.new_doc(ANA, Ownership::Common);
+    for n in 0..5 {
+        world.put(ANA, doc, "n", &n.to_string());
+    }
+    world.run();
+    let held = world.relay.frontier.clone();
+    let ana = &mut world.devices[ANA].home;
+    assert!(ana.status().delivered > 0);
+    ana.disconnected();
+    let other = [9; 32];
+    let _subscribe = ana.connected(other);
+    let welcome = RelayMsg::Welcome {
+        permit: [0; 64],
+        chains: Vec::new(),
+        frontier: Frontier::default(),
+    };
+    ana.receive(world.now, vec![welcome]).unwrap();
+    assert_eq!(ana.status().delivered, 0);
+    assert_eq!(world.notices(ANA), []);
+    assert_eq!(world.relay.frontier, held);
+}
