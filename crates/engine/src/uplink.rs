@@ -27,6 +27,8 @@ const PAUSE: Duration = Duration::from_secs(20);
 #[derive(Default)]
 pub(crate) struct Uplink {
     relay: [u8; 32],
+    /// It has never admitted this space, as far as this device knows.
+    is_new: bool,
     welcomed: bool,
     /// Up to where the relay has confirmed to hold each device.
     durable: BTreeMap<DeviceId, u64>,
@@ -44,6 +46,8 @@ pub(crate) struct Uplink {
     ask_again: bool,
     /// Devices of which it was asked to show the envelope that contradicts ours.
     asked: BTreeSet<DeviceId>,
+    /// The same, for the next round: the place of each.
+    to_ask: BTreeMap<DeviceId, u64>,
     /// Parties whose whole chain it was asked for.
     pub(crate) asked_links: BTreeSet<PartyId>,
     /// Parties of which it was sent the links that outrank its own.
@@ -64,6 +68,7 @@ impl<S: Store> Replica<S> {
         self.damaged = 0;
         self.uplink = Some(Uplink {
             relay,
+            is_new: !self.has_permit(&relay),
             subscribed_at: self.progress.frontier.clone(),
             ..Uplink::default()
         });
@@ -129,12 +134,10 @@ impl<S: Store> Replica<S> {
     /// [`EngineError::Store`], [`EngineError::Damaged`].
     pub fn receive(&mut self, now: Now, messages: Vec<RelayMsg>) -> Result<Outputs, EngineError> {
         let mut send = Vec::new();
-        for message in messages {
-            if let Err(error) = self.take_message(now, message, &mut send) {
-                self.give_up_round();
-                self.reread()?;
-                return Err(error);
-            }
+        if let Err(error) = self.take_messages(now, messages, &mut send) {
+            self.give_up_round();
+            self.reread()?;
+            return Err(error);
         }
         let again = self.uplink.as_mut().map(|uplink| &mut uplink.ask_again);
         if again.is_some_and(std::mem::take) {
@@ -189,6 +192,22 @@ impl<S: Store> Replica<S> {
         })
     }
 
+    fn take_messages(
+        &mut self,
+        now: Now,
+        messages: Vec<RelayMsg>,
+        send: &mut Vec<ClientMsg>,
+    ) -> Result<(), EngineError> {
+        for message in messages {
+            self.take_message(now, message, send)?;
+        }
+        // Within a round, the end of the round asks.
+        if self.caught_up() {
+            send.extend(self.ask_for_proof()?);
+        }
+        Ok(())
+    }
+
     fn take_message(
         &mut self,
         now: Now,
@@ -202,13 +221,13 @@ impl<S: Store> Replica<S> {
                 frontier,
             } => {
                 self.welcome(now, permit, &chains, &frontier, send);
-                self.compare(&frontier, send)?;
+                self.compare(&frontier)?;
             }
             RelayMsg::Admitted(permit) => self.keep_permit(permit),
             RelayMsg::Link(bytes) => self.take_link(now, &bytes, send)?,
             RelayMsg::Envelope(bytes) => self.take_envelope(now, &bytes)?,
             RelayMsg::Stored(name) => self.stored(&name),
-            RelayMsg::NotStored(name, reason) => self.not_stored(now, &name, reason, send)?,
+            RelayMsg::NotStored(name, reason) => self.not_stored(now, &name, reason),
             RelayMsg::LinkStored { party, seq } => self.link_stored(now, party, seq, send)?,
             RelayMsg::LinkNotStored { party, seq, reason } => {
                 self.link_not_stored(now, party, seq, reason, send);
@@ -285,8 +304,15 @@ impl<S: Store> Replica<S> {
     ) {
         self.keep_permit(permit);
         let own = self.space.device;
-        if frontier.counter(&own) < self.progress.delivered {
-            self.notice(now, NoticeKind::RolledBack);
+        let held = frontier.counter(&own);
+        if held < self.progress.delivered {
+            if self.uplink.as_ref().is_some_and(|uplink| uplink.is_new) {
+                // What another relay has confirmed, this one never did.
+                self.progress.delivered = held;
+                self.pending.progress = true;
+            } else {
+                self.notice(now, NoticeKind::RolledBack);
+            }
         }
         let next_at_relay = |party: PartyId| {
             chains
@@ -368,62 +394,67 @@ impl<S: Store> Replica<S> {
     }
 
     /// Looks for places where the relay claims another envelope than ours.
-    fn compare(
-        &mut self,
-        frontier: &Frontier,
-        send: &mut Vec<ClientMsg>,
-    ) -> Result<(), EngineError> {
+    fn compare(&mut self, frontier: &Frontier) -> Result<(), EngineError> {
         for (device, theirs) in frontier.rows() {
             if theirs.counter <= self.progress.frontier.counter(device)
                 && let Some(ours) = self.stored_envelope(device, theirs.counter)?
                 && ours.id() != theirs.id
             {
-                self.ask_for_proof(device, theirs.counter, send)?;
+                self.want_proof(device, theirs.counter);
             }
         }
         Ok(())
     }
 
-    /// Asks the relay for the envelope that stands where one of ours should. Its word alone
-    /// proves nothing; the signed envelope does, when it comes.
-    fn ask_for_proof(
-        &mut self,
-        device: &DeviceId,
-        counter: u64,
-        send: &mut Vec<ClientMsg>,
-    ) -> Result<(), EngineError> {
-        let first_time = match &mut self.uplink {
-            Some(uplink) => uplink.asked.insert(*device),
-            None => false,
-        };
-        if !first_time {
-            return Ok(());
+    /// The relay is to be asked for the envelope that stands where one of ours should. Its word
+    /// alone proves nothing; the signed envelope does, when it comes.
+    fn want_proof(&mut self, device: &DeviceId, counter: u64) {
+        if let Some(uplink) = &mut self.uplink
+            && uplink.asked.insert(*device)
+        {
+            uplink.to_ask.insert(*device, counter);
         }
-        let before = self.stored_envelope(device, counter.saturating_sub(1))?;
-        let others = self.progress.frontier.rows().filter(|(d, _)| *d != device);
-        let lowered = before.map(|envelope| {
-            let position = Position {
-                counter: counter.saturating_sub(1),
-                id: envelope.id(),
-            };
-            (*device, position)
-        });
-        let frontier = others.map(|(d, p)| (*d, *p)).chain(lowered).collect();
-        if let ClientMsg::Subscribe { chains, .. } = self.subscription() {
-            send.push(ClientMsg::Subscribe { chains, frontier });
-        }
-        Ok(())
     }
 
-    fn not_stored(
-        &mut self,
-        now: Now,
-        name: &EnvelopeName,
-        reason: Refusal,
-        send: &mut Vec<ClientMsg>,
-    ) -> Result<(), EngineError> {
+    /// Asks for it, in a round of its own: who has heard all that the relay holds must have
+    /// heard this too, or a copy would take what the relay has of its original for its own.
+    fn ask_for_proof(&mut self) -> Result<Option<ClientMsg>, EngineError> {
         let Some(uplink) = &mut self.uplink else {
-            return Ok(());
+            return Ok(None);
+        };
+        let wanted = std::mem::take(&mut uplink.to_ask);
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        uplink.caught_up = false;
+        let mut rows: BTreeMap<DeviceId, Position> = self
+            .progress
+            .frontier
+            .rows()
+            .map(|(device, position)| (*device, *position))
+            .collect();
+        for (device, counter) in wanted {
+            let counter = counter.saturating_sub(1);
+            match self.stored_envelope(&device, counter)? {
+                Some(before) => {
+                    let id = before.id();
+                    rows.insert(device, Position { counter, id });
+                }
+                None => {
+                    rows.remove(&device);
+                }
+            }
+        }
+        let ClientMsg::Subscribe { chains, .. } = self.subscription() else {
+            return Ok(None);
+        };
+        let frontier = rows.into_iter().collect();
+        Ok(Some(ClientMsg::Subscribe { chains, frontier }))
+    }
+
+    fn not_stored(&mut self, now: Now, name: &EnvelopeName, reason: Refusal) {
+        let Some(uplink) = &mut self.uplink else {
+            return;
         };
         uplink.in_flight.remove(&(name.device, name.counter));
         match reason {
@@ -435,7 +466,7 @@ impl<S: Store> Replica<S> {
             }
             Refusal::Conflict => {
                 uplink.given_up.insert(name.device);
-                self.ask_for_proof(&name.device, name.counter, send)?;
+                self.want_proof(&name.device, name.counter);
             }
             reason if reason.is_passing() => self.pause(now, reason),
             // Refused for good: it stays here, and the rest of this device's chain with it.
@@ -443,7 +474,6 @@ impl<S: Store> Replica<S> {
                 uplink.given_up.insert(name.device);
             }
         }
-        Ok(())
     }
 
     fn pause(&mut self, now: Now, reason: Refusal) {
@@ -456,6 +486,10 @@ impl<S: Store> Replica<S> {
     }
 
     fn reached_the_end(&mut self, now: Now, send: &mut Vec<ClientMsg>) -> Result<(), EngineError> {
+        if let Some(subscription) = self.ask_for_proof()? {
+            send.push(subscription);
+            return Ok(());
+        }
         let parked = !self.parked.is_empty();
         let subscription = self.subscription();
         let frontier = &self.progress.frontier;

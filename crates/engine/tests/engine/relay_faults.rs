@@ -398,9 +398,12 @@ fn a_relays_word_alone_neither_stops_writing_nor_accuses_anyone() {
         .home
         .receive(world.now, lies.clone())
         .unwrap();
-    assert_eq!(outputs.send.len(), 2, "it asks for the proof");
+    assert_eq!(outputs.send.len(), 1, "it asks for the proof of both");
+    assert!(!world.devices[ANA].home.caught_up(), "until it is heard");
     let outputs = world.devices[ANA].home.receive(world.now, lies).unwrap();
     assert_eq!(outputs.send.len(), 0, "and asks once");
+    // The answer to the question is not in the lies.
+    world.reconnect(ANA);
     world.run();
     assert_eq!(world.notices(ANA), []);
     world.put(ANA, doc, "n", "still writing");
@@ -468,4 +471,30 @@ fn a_week_of_writing_goes_out_in_a_bounded_window() {
     world.connect(BEN);
     world.run();
     world.assert_converged();
+}
+
+/// Ana moves: what the old relay had confirmed, the new one never did.
+#[test]
+fn a_relay_that_is_new_is_not_told_that_it_has_lost_something() {
+    let mut world = World::online(41);
+    let doc = world.new_doc(ANA, Ownership::Common);
+    for n in 0..5 {
+        world.put(ANA, doc, "n", &n.to_string());
+    }
+    world.run();
+    let held = world.relay.frontier.clone();
+    let ana = &mut world.devices[ANA].home;
+    assert!(ana.status().delivered > 0);
+    ana.disconnected();
+    let other = [9; 32];
+    let _subscribe = ana.connected(other);
+    let welcome = RelayMsg::Welcome {
+        permit: [0; 64],
+        chains: Vec::new(),
+        frontier: Frontier::default(),
+    };
+    ana.receive(world.now, vec![welcome]).unwrap();
+    assert_eq!(ana.status().delivered, 0);
+    assert_eq!(world.notices(ANA), []);
+    assert_eq!(world.relay.frontier, held);
 }

@@ -16,6 +16,8 @@ pub(crate) struct ToyRelay {
     pub(crate) log: Vec<Vec<u8>>,
     pub(crate) held: BTreeMap<(DeviceId, u64), Envelope>,
     pub(crate) frontier: Frontier,
+    /// What it gives to spaces that it has admitted.
+    pub(crate) permit: Option<[u8; 64]>,
     /// Envelopes that arrived once more.
     pub(crate) repeated: usize,
 }
@@ -34,7 +36,7 @@ impl ToyRelay {
             next: chain.next_seq(),
         };
         RelayMsg::Welcome {
-            permit: [0; 64],
+            permit: self.permit.unwrap_or([0; 64]),
             chains: self.chains.iter().map(position).collect(),
             frontier: self.frontier.clone(),
         }

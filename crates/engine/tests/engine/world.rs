@@ -10,6 +10,7 @@ use ajar_engine::pairing::{self, Agreed, OwnHalf};
 use ajar_engine::replica::NewSpace;
 use ajar_engine::store::{Key, MemoryStore, Store};
 use ajar_engine::{EngineError, Event, NoticeKind, Now, Outputs, Ownership, Replica};
+use ajar_protocol::auth::permit;
 use ajar_protocol::client_msg::ClientMsg;
 use ajar_protocol::codec::Reader;
 use ajar_protocol::link::{Link, LinkBody, NewDevice, RevokeReason, proof_hash};
@@ -17,6 +18,7 @@ use ajar_protocol::relay_msg::RelayMsg;
 use ajar_protocol::{DocId, PartyChain, SpaceGenesis};
 use automerge::transaction::{Transactable, Transaction};
 use automerge::{AutomergeError, ChangeHash, ROOT, ReadDoc};
+use ed25519_dalek::SigningKey;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
@@ -26,7 +28,13 @@ pub(crate) const ANA: usize = 0;
 pub(crate) const BEN: usize = 1;
 /// A second device of Ana's.
 pub(crate) const LAPTOP: usize = 2;
-pub(crate) const RELAY: [u8; 32] = [7; 32];
+/// Seed of the relay's key.
+const RELAY_SEED: [u8; 32] = [7; 32];
+/// The relay's key.
+pub(crate) const RELAY: [u8; 32] = [
+    0xea, 0x4a, 0x6c, 0x63, 0xe2, 0x9c, 0x52, 0x0a, 0xbe, 0xf5, 0x50, 0x7b, 0x13, 0x2e, 0xc5, 0xf9,
+    0x95, 0x47, 0x76, 0xae, 0xbe, 0xbe, 0x7b, 0x92, 0x42, 0x1e, 0xea, 0x69, 0x14, 0x46, 0xd2, 0x2c,
+];
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
 pub(crate) type Home = Replica<MemoryStore>;
@@ -115,6 +123,10 @@ impl World {
         let (ana, ben) = agree(seed);
         let relay = ToyRelay {
             chains: ana.chains.clone(),
+            permit: Some(permit(
+                &SigningKey::from_bytes(&RELAY_SEED),
+                &ana.genesis.id(),
+            )),
             ..ToyRelay::default()
         };
         Self {
