@@ -1,7 +1,7 @@
 //! What a link means for the people, as a notice (protocol §2.11).
 
 use ajar_protocol::PartyId;
-use ajar_protocol::link::{LeaveMode, LinkBody};
+use ajar_protocol::link::{LeaveMode, Link, LinkBody};
 
 use crate::clock::Now;
 use crate::notice::{Notice, NoticeKind, Notices};
@@ -46,7 +46,8 @@ impl<S: Store> Replica<S> {
 }
 
 /// The notice that the device of a space that begins here was added to one that was there
-/// before: what its owner's other devices show, it shows too.
+/// before: what its owner's other devices show, it shows too. Whoever recovers has no device that
+/// could have said that the partner recovered as well, so that is told with it.
 pub(crate) fn own_addition(space: &Space) -> Notices {
     let mut notices = Notices::default();
     let own = space.device(&space.device);
@@ -54,10 +55,26 @@ pub(crate) fn own_addition(space: &Space) -> Notices {
         let chain = space.chains.get(place)?;
         chain.links().get(usize::try_from(device.added).ok()?)
     });
-    let kind = link.and_then(|link| NoticeKind::of_link(&link.body, link.party, link.seq, true));
-    if let (Some(kind), Some(link)) = (kind, link) {
+    let mut tell = |link: &Link, ours| {
+        let kind = NoticeKind::of_link(&link.body, link.party, link.seq, ours);
         let at_ms = i64::try_from(link.claimed_time_ms).unwrap_or(i64::MAX);
-        notices.add(Notice { kind, at_ms });
+        if let Some(kind) = kind {
+            notices.add(Notice { kind, at_ms });
+        }
+    };
+    let is_recovery = |link: &&Link| matches!(link.body, LinkBody::Recover { .. });
+    if link.filter(is_recovery).is_some() {
+        let others = space.chains.iter().enumerate();
+        let mut others = others.filter(|(place, _)| *place != space.place);
+        let theirs = others
+            .next()
+            .map_or(&[] as &[Link], |(_, chain)| chain.links());
+        if let Some(last) = theirs.iter().rev().find(is_recovery) {
+            tell(last, false);
+        }
+    }
+    if let Some(link) = link {
+        tell(link, true);
     }
     notices
 }
