@@ -318,7 +318,8 @@ fn whoever_dies_while_adding_a_device_has_added_it_or_not() {
             _ => (adding, linking),
         };
         victim.kill();
-        let _said = other.end();
+        // A line that went dead is noticed after half a minute; a person would not wait.
+        other.end_or_kill(Duration::from_secs(2));
 
         let told = |device: &Person| {
             device.sync();
