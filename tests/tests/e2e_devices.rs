@@ -2,7 +2,6 @@
 //! that go wrong, devices with one space only, and copies of a home.
 #![expect(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
     reason = "a test fails where it breaks"
 )]
 

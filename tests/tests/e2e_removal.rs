@@ -1,7 +1,6 @@
 //! Devices that are removed: by whom, what they can still do, what a relay that lies can do with
 //! them, and processes that die while devices come and go.
 #![expect(
-    clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
     reason = "a test fails where it breaks"
