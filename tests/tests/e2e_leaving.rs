@@ -65,7 +65,10 @@ fn who_leaves_quietly_is_not_seen_or_heard_of_by_a_packet_or_a_line() {
         for _ in 0..2 {
             let refused = device.ajar(&["open", &id, "--stage", "room", "--yes"]);
             let refused = refused.exits(1);
-            assert!(error(&refused).1.contains("ajar close return"), "{refused:?}");
+            assert!(
+                error(&refused).1.contains("ajar close return"),
+                "{refused:?}"
+            );
         }
         assert_eq!(texts(device, "--us"), ["before"]);
     }
@@ -112,7 +115,10 @@ fn a_pause_keeps_everything_until_it_ends() {
     let (ana, _) = with_words("Ana", &address, &[]);
     let (ben, _) = with_words("Ben", &address, &[]);
     pair(&ana, &ben);
-    assert_eq!(ana.ajar(&["close", "pause", "--yes"]).json()["us"], "paused");
+    assert_eq!(
+        ana.ajar(&["close", "pause", "--yes"]).json()["us"],
+        "paused"
+    );
     assert_eq!(space(&ana, "us")["sharing"], "paused");
     let id = ana.write("kept", "written in the pause");
     let opened = ana.ajar(&["open", &id, "--stage", "room", "--yes"]);
@@ -148,8 +154,14 @@ fn who_ends_it_says_so_and_both_keep_what_there_was() {
     assert!(ended.err.contains("ajar export"), "{ended:?}");
     ben.sync();
     let told = [
-        (&ana, "You have ended this journal between you. Both of you keep what is here."),
-        (&ben, "Ana has ended this journal between you. Both of you keep what is here."),
+        (
+            &ana,
+            "You have ended this journal between you. Both of you keep what is here.",
+        ),
+        (
+            &ben,
+            "Ana has ended this journal between you. Both of you keep what is here.",
+        ),
     ];
     for (person, sentence) in told {
         let left = ("left".to_owned(), sentence.to_owned());
@@ -203,9 +215,15 @@ fn an_erased_journal_opens_nowhere_even_if_erasing_was_cut_short() {
         }
         let again = doomed.ajar(&["erase", "--yes"]);
         // Either there was something left to do, or everything was done.
-        assert!(again.code == 0 || again.error_code() == "no-home", "{again:?}");
+        assert!(
+            again.code == 0 || again.error_code() == "no-home",
+            "{again:?}"
+        );
         assert_eq!(doomed.ajar(&["list"]).exits(1).error_code(), "no-home");
-        let left: Vec<_> = std::fs::read_dir(doomed.home()).unwrap().flatten().collect();
+        let left: Vec<_> = std::fs::read_dir(doomed.home())
+            .unwrap()
+            .flatten()
+            .collect();
         assert_eq!(left.len(), 1, "{left:?}");
         let kept = std::fs::read_to_string(doomed.home().join("shopping.txt")).unwrap();
         assert_eq!(kept, "milk");
@@ -264,7 +282,11 @@ fn only_me_may_have_a_relay_of_its_own() {
     ben.sync();
     let admitted = |relay: &Relay| relay.log_text().matches("a space was admitted").count();
     assert_eq!(admitted(&own), 1, "Ana's Only me, and nothing else");
-    assert_eq!(admitted(&relay), 2, "what is between them, and Ben's Only me");
+    assert_eq!(
+        admitted(&relay),
+        2,
+        "what is between them, and Ben's Only me"
+    );
     let kept = [listed(&ana, "--me"), listed(&ana, "--us")];
     drop(ana);
     // The relay of Us has no Only me; that of Only me knows where Us is.
@@ -296,7 +318,10 @@ fn two_people_with_two_devices_move_to_another_relay_and_the_old_one_goes_away()
     // Ben finds the word at the old relay, inside what only the two of them can read.
     ben.sync();
     let offered = ben.ajar(&["relay", "show"]).json();
-    assert!(there.contains(offered["offered"].as_str().unwrap()), "{offered}");
+    assert!(
+        there.contains(offered["offered"].as_str().unwrap()),
+        "{offered}"
+    );
     assert_ne!(offered["address"].as_str().unwrap(), bare);
     let accepted = ben.ajar(&["relay", "accept", "--yes"]).json();
     assert_eq!(accepted["told"], true, "{accepted}");
@@ -318,7 +343,10 @@ fn two_people_with_two_devices_move_to_another_relay_and_the_old_one_goes_away()
         );
         let shown = device.ajar(&["relay", "show"]).json();
         assert_eq!(shown["address"], shown["me"], "{shown}");
-        assert!(there.starts_with(shown["address"].as_str().unwrap()), "{shown}");
+        assert!(
+            there.starts_with(shown["address"].as_str().unwrap()),
+            "{shown}"
+        );
         assert!(shown["offered"].is_null(), "{shown}");
     }
 }

@@ -150,7 +150,11 @@ fn a_passphrase_that_is_being_changed_is_the_old_or_the_new_one() {
 }
 
 /// What a home says that was damaged; the folder is as before afterwards.
-fn damaged(person: &Person, file: &Path, damage: impl FnOnce(Vec<u8>) -> Option<Vec<u8>>) -> String {
+fn damaged(
+    person: &Person,
+    file: &Path,
+    damage: impl FnOnce(Vec<u8>) -> Option<Vec<u8>>,
+) -> String {
     let content = std::fs::read(file).unwrap();
     match damage(content.clone()) {
         Some(other) => std::fs::write(file, other).unwrap(),
@@ -197,7 +201,10 @@ fn wrong_missing_changed_and_short_files_are_told_apart_and_stop_no_other_device
     }
     // Another's key is no damage, if it is the passphrase that does not fit.
     let right = std::mem::replace(&mut broken.passphrase, "no idea".to_owned());
-    assert_eq!(broken.ajar(&["list"]).exits(3).error_code(), "wrong-passphrase");
+    assert_eq!(
+        broken.ajar(&["list"]).exits(3).error_code(),
+        "wrong-passphrase"
+    );
     broken.passphrase = right;
     assert_eq!(broken.ajar(&["list"]).code, 0, "the files are back");
 
@@ -282,7 +289,10 @@ fn a_damaged_entry_leaves_the_other_entries_readable() {
         spoil(&broken, "private", length * step / 12);
         let said = broken.ajar(&["list", "--me"]);
         if said.code != 0 {
-            assert!(said.error_code() == "damaged" || said.error_code() == "store", "{said:?}");
+            assert!(
+                said.error_code() == "damaged" || said.error_code() == "store",
+                "{said:?}"
+            );
             continue;
         }
         let listed = said.json().as_array().unwrap().len();
@@ -294,5 +304,8 @@ fn a_damaged_entry_leaves_the_other_entries_readable() {
         }
         assert_eq!(broken.ajar(&["doctor"]).exits(1).error_code(), "findings");
     }
-    assert!(some > 0 && some + all >= 5, "{some} with gaps, {all} with none");
+    assert!(
+        some > 0 && some + all >= 5,
+        "{some} with gaps, {all} with none"
+    );
 }

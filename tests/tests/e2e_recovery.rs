@@ -15,8 +15,7 @@ use ajar_tests::relay::Relay;
 use serde_json::Value;
 
 /// Words that are sound and nobody's.
-const NOBODYS: &str =
-    "legal winner thank year wave sausage worth useful legal winner thank yellow";
+const NOBODYS: &str = "legal winner thank year wave sausage worth useful legal winner thank yellow";
 
 fn number(found: &Value, kind: &str, what: &str) -> String {
     let spaces = found["spaces"].as_array().unwrap();
@@ -85,17 +84,15 @@ fn six_devices_are_lost_and_both_have_everything_back() {
     assert_eq!(texts(&ana, "--us"), texts(&ben, "--us"));
     // Whoever finds a lost device gets nothing new with it, and nobody gets anything from it.
     let id = found.write("found", "written by whoever found it");
-    let opened = found.ajar(&[
-        "open",
-        &id,
-        "--stage",
-        "room",
-        "--yes",
-        "--timeout",
-        "3",
-    ]);
+    let opened = found.ajar(&["open", &id, "--stage", "room", "--yes", "--timeout", "3"]);
     assert_ne!(opened.code, 0, "{opened:?}");
-    assert_eq!(found.ajar(&["sync", "--timeout", "3"]).exits(1).error_code(), "not-admitted");
+    assert_eq!(
+        found
+            .ajar(&["sync", "--timeout", "3"])
+            .exits(1)
+            .error_code(),
+        "not-admitted"
+    );
     for which in ["--us", "--me"] {
         let seen = texts(&found, which).join(" ");
         assert!(!seen.contains("new laptop"), "{seen}");
@@ -139,12 +136,7 @@ fn a_thief_removes_the_owner_and_the_words_win() {
     let found = event(&looked, "found");
     let mine = number(&found, "me", "device-removed");
     let ours = number(&found, "us", "device-removed");
-    let ana = recover(
-        "Ana",
-        &address,
-        &words,
-        &["--undo", &mine, "--undo", &ours],
-    );
+    let ana = recover("Ana", &address, &words, &["--undo", &mine, "--undo", &ours]);
     let expected = ["Ben, meanwhile", "before the theft"];
     assert_eq!(texts(&ana, "--us"), expected);
     let own = texts(&ana, "--me");
@@ -285,7 +277,10 @@ fn replaced_words_bring_nothing_back_however_often_replacing_was_cut_short() {
     }
     let again = ana.ajar_with_input(&["words", "replace", "--again"], &format!("{old}\n{new}\n"));
     assert_eq!(again.code, 0, "{again:?}");
-    assert_eq!(ana.ajar_with_input(&["words", "check"], &new).json()["all"], true);
+    assert_eq!(
+        ana.ajar_with_input(&["words", "check"], &new).json()["all"],
+        true
+    );
     let said = ana.ajar_with_input(&["words", "check"], &old).exits(1);
     assert_eq!(said.error_code(), "wrong-words", "{said:?}");
     open(&ana, "after the new words");
@@ -296,7 +291,10 @@ fn replaced_words_bring_nothing_back_however_often_replacing_was_cut_short() {
     let nobody = Person::new("Ana");
     let said = try_recover(&nobody, &address, &old, &["--yes"]).exits(1);
     assert_eq!(said.error_code(), "nothing-to-recover", "{said:?}");
-    assert!(error(&said).1.contains("only the new ones count"), "{said:?}");
+    assert!(
+        error(&said).1.contains("only the new ones count"),
+        "{said:?}"
+    );
     let ana = recover("Ana", &address, &new, &[]);
     assert_eq!([listed(&ana, "--me"), listed(&ana, "--us")], kept);
     ben.sync();

@@ -136,7 +136,7 @@ fn explain(error: Error) -> Failure {
         Error::Connect(ConnectError::Paused) | Error::Undelivered(ConnectError::Paused) => {
             Failure::from(error).hint("It rests here; first `ajar close resume`.")
         }
-        Error::Undelivered(_) => Failure::from(error).hint(
+        Error::Undelivered(_) => super::device::not_there(error).hint(
             "Only what the relay has stored has happened: try again, or look at `ajar status` after the next `ajar sync`.",
         ),
         error => error.into(),

@@ -1,6 +1,9 @@
 //! `ajar words`: check the twelve words, or replace them.
 
-use ajar_sync::{Error, Home, Misuse, RecoveryPhrase, Replaced, SpaceKind, new_phrase};
+use ajar_sync::{
+    ConnectError, Error, Home, Misuse, RecoveryPhrase, Replaced, Sharing, SpaceKind, Travel,
+    new_phrase,
+};
 use serde_json::{Value, json};
 
 use crate::cli::{ReplaceWords, Words, WordsCommand};
@@ -76,6 +79,7 @@ fn replace(context: &Context, args: &ReplaceWords) -> Result<(), Failure> {
     let out = context.out;
     can_show(out, args)?;
     let home = context.open_home(Need::Private)?;
+    can_reach(&home)?;
     let old = words::typed("The twelve words you have now")?;
     let checked = home.check_words(&old)?;
     if !args.again && checked.spaces.iter().all(|(_, theirs)| !theirs) {
@@ -100,6 +104,22 @@ fn replace(context: &Context, args: &ReplaceWords) -> Result<(), Failure> {
     tell(out, &home, &replaced)?;
     home.close()?;
     Ok(())
+}
+
+/// Refuses where one space would stay behind because its owner keeps it from the relay.
+fn can_reach(home: &Home) -> Result<(), Failure> {
+    let why = match (home.private_travel()?, home.sharing()) {
+        (Travel::Off, _) => ConnectError::Off,
+        (_, Ok(Sharing::Paused)) => ConnectError::Paused,
+        _ => return Ok(()),
+    };
+    let hint = match why {
+        ConnectError::Off => {
+            "Words are replaced at the relay: first `ajar relay on`, and `ajar relay off` afterwards."
+        }
+        _ => "Words are replaced at the relay, in both spaces: first `ajar close resume`.",
+    };
+    Err(Failure::from(Error::Connect(why)).hint(hint))
 }
 
 /// Refuses to make words that nobody could see.
@@ -155,13 +175,13 @@ fn explain(error: Error) -> Failure {
         error,
         Error::Undelivered(_) | Error::Connect(_) | Error::MemberRefused(_)
     );
-    let failure = Failure::from(error);
     if cut_short {
+        let failure = super::device::not_there(error);
         return failure.hint(
             "Keep both sheets: the new words may count in part already. `ajar words replace --again` finishes it, with the old words and the new ones.",
         );
     }
-    failure
+    error.into()
 }
 
 fn tell(out: Output, home: &Home, replaced: &Replaced) -> Result<(), Failure> {
@@ -176,15 +196,17 @@ fn tell(out: Output, home: &Home, replaced: &Replaced) -> Result<(), Failure> {
         }),
         || {
             let names: Vec<&str> = replaced.replaced.iter().copied().map(space_name).collect();
+            let whole = replaced.closed.is_empty() && replaced.strangers.is_empty();
+            let sheet = if whole { " Destroy the old sheet." } else { "" };
             format!(
-                "The new words count now, for {}. Destroy the old sheet.",
+                "The new words count now, for {}.{sheet}",
                 names.join(" and ")
             )
         },
     )?;
     for kind in &replaced.closed {
         out.insist(format!(
-            "{} can be changed no more; the old words still bring back what was written there until then.",
+            "{} was left or has ended, and stays on the old words: they still bring back what is there. Keep the old sheet for that, or destroy it for good.",
             space_name(*kind)
         ));
     }

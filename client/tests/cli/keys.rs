@@ -55,6 +55,16 @@ fn other_words_replace_nothing() {
     );
 }
 
+/// One space would stay on the old words, and the old sheet would be destroyed.
+#[test]
+fn words_are_not_replaced_in_half_a_journal() {
+    let ana = Ana::with_home();
+    ana.json(&["relay", "off"]);
+    let output = ana.told(&["--json", "words", "replace"], &ana.words());
+    assert_eq!(failure(&output), ("travel-off".to_owned(), 1));
+    assert!(output.stdout.is_empty(), "new words were shown for nothing");
+}
+
 #[test]
 fn a_new_passphrase_opens_and_the_old_one_does_not() {
     let ana = Ana::with_home();

@@ -46,7 +46,8 @@ pub(crate) fn run(context: &Context, args: &AddDevice) -> Result<(), Failure> {
         wait,
         move |code| show_code(out, &code, private),
         move |candidate| choose(out, candidate, yes),
-    ))?;
+    ));
+    let added = added.map_err(super::not_there)?;
     home.close()?;
     let words: Vec<&str> = kinds.iter().copied().map(space_word).collect();
     let name = displayable_line(&added);

@@ -57,7 +57,7 @@ fn explain(error: Error, name: &str) -> Failure {
         Error::Misuse(Misuse::TooLate) => {
             "It can be done once, within seven days of the removal. What is on that device can be read and exported there.".to_owned()
         }
-        _ => return error.into(),
+        _ => return super::not_there(error),
     };
     Failure::from(error).hint(hint)
 }

@@ -45,7 +45,9 @@ pub(super) fn run(context: &Context, args: &RemoveDevice) -> Result<(), Failure>
             return Err(Failure::fixable("not-confirmed", "Nothing was removed."));
         }
     }
-    context.block_on(home.remove_device(&device, reason, args.timeout))?;
+    context
+        .block_on(home.remove_device(&device, reason, args.timeout))
+        .map_err(super::not_there)?;
     home.close()?;
     out.data(&to_json(&device), || format!("{name} is removed."))?;
     out.talk(afterwards(reason));

@@ -9,7 +9,7 @@ use ajar_protocol::link::RootPublic;
 
 use super::builder::all_slots;
 use super::{Home, mode};
-use crate::error::Error;
+use crate::error::{ConnectError, Error};
 use crate::space::Space;
 
 /// Where it is kept which words the unused slots belong to.
@@ -104,19 +104,22 @@ impl Home {
                 outcome.closed.push(space.kind());
                 continue;
             }
-            let changed = match done {
-                true => space.rotate().await,
-                false => change(&space, old, wanted, wait).await,
+            let changed = async {
+                match done {
+                    true => space.rotate().await?,
+                    false => change(&space, old, wanted, wait).await?,
+                }
+                // Until the new key is at the relay, the new words open nothing there.
+                space.sync(wait).await
             };
-            match changed {
-                Ok(()) => {
-                    // Until the new key is at the relay, the new words open nothing there.
-                    space.sync(wait).await?;
-                    outcome.replaced.push(space.kind());
-                }
-                Err(Error::Misuse(Misuse::Closed | Misuse::Removed)) => {
-                    outcome.closed.push(space.kind());
-                }
+            match changed.await {
+                Ok(_) => outcome.replaced.push(space.kind()),
+                // Nothing of a space that was left quietly may be sent, not even this.
+                Err(
+                    Error::Misuse(Misuse::Closed | Misuse::Removed)
+                    | Error::Connect(ConnectError::Left)
+                    | Error::Undelivered(ConnectError::Left),
+                ) => outcome.closed.push(space.kind()),
                 Err(error) => return Err(error),
             }
         }
