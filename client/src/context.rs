@@ -4,7 +4,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use ajar_sync::{Builder, Error, Home};
+use ajar_sync::{Builder, Error, Home, SpaceKind};
 use tokio::runtime::{EnterGuard, Runtime};
 use tokio::task::JoinHandle;
 use tracing_subscriber::EnvFilter;
@@ -127,6 +127,10 @@ impl Context {
     fn unlock_private(&self, home: Home, need: Need) -> Result<Home, Failure> {
         if need == Need::Home || home.is_private_unlocked() {
             return Ok(home);
+        }
+        if let Err(error @ Error::Damaged(_)) = home.space(SpaceKind::Private) {
+            // No passphrase helps there.
+            return Err(error.into());
         }
         if self.sources.given(Which::Private)?.is_some() || !terminal::can_ask() {
             return Err(Error::PrivateLocked.into());

@@ -22,6 +22,23 @@ pub(crate) enum Author {
     Both,
 }
 
+/// What cannot be opened because of what is on the disk, a line for each space.
+pub(crate) fn damaged(home: &Home) -> Vec<String> {
+    let line = |(kind, why): &(SpaceKind, String)| {
+        format!(
+            "{}: cannot be opened here, {}. `ajar doctor` says more.",
+            space_name(*kind),
+            why.trim_end_matches("; run `ajar doctor`")
+        )
+    };
+    home.damaged().iter().map(line).collect()
+}
+
+/// Whether that one is among them.
+pub(crate) fn is_damaged(home: &Home, wanted: SpaceKind) -> bool {
+    home.damaged().iter().any(|(kind, _)| *kind == wanted)
+}
+
 impl Names {
     pub(crate) fn of(home: &Home) -> Self {
         let mut names = Self::new(&home.name(), home.partner_name().as_deref());

@@ -49,6 +49,7 @@ fn who_leaves_quietly_is_not_seen_or_heard_of_by_a_packet_or_a_line() {
     let phone = link(&ana, "phone");
     open(&ana, "before");
     ben.sync();
+    phone.sync();
     let before = view(&ben);
     let watch = ben.start(&["sync", "--watch"]);
     let _ = watch.event("caught-up", SOON);
@@ -77,6 +78,7 @@ fn who_leaves_quietly_is_not_seen_or_heard_of_by_a_packet_or_a_line() {
     watch.kill();
     assert_eq!(view(&ben), before);
     open(&ben, "are you there?");
+    ben.sync();
     let asked = view(&ben);
 
     // With Only me kept at home as well there is nothing left that travels.
@@ -85,10 +87,12 @@ fn who_leaves_quietly_is_not_seen_or_heard_of_by_a_packet_or_a_line() {
     }
     let (packets, lines) = (wire.sent(), relay.log_text());
     for device in [&ana, &phone] {
-        let said = device.ajar(&["sync", "--timeout", "2"]).exits(4);
-        assert!(!error(&said).0.is_empty(), "{said:?}");
+        let said = device.ajar(&["sync", "--timeout", "2"]).exits(1);
+        assert_eq!(said.error_code(), "travel-off", "{said:?}");
         assert_eq!(device.ajar(&["status"]).code, 0);
-        assert_eq!(device.ajar(&["close", "end", "--yes"]).code, 4);
+        let end = device.ajar(&["close", "end", "--yes"]);
+        assert_ne!(end.code, 0, "{end:?}");
+        assert!(error(&end).1.contains("ajar close return"), "{end:?}");
     }
     let watch = ana.start(&["sync", "--watch"]);
     std::thread::sleep(Duration::from_millis(1_000));

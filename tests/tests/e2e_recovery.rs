@@ -1,10 +1,6 @@
 //! All devices lost, a thief with an unlocked one, and the twelve words that bring everything
 //! back.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test fails where it breaks"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails where it breaks")]
 
 use ajar_tests::client::{Person, pair};
 use ajar_tests::recovery::{

@@ -5,11 +5,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use ajar_sync::vault::VaultHeader;
-use ajar_sync::{Error, Home};
+use ajar_sync::{Error, Home, SpaceKind};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::context::{Context, Need};
+use crate::names;
 use crate::names::{space_name, space_word};
 use crate::report::{Exit, Failure};
 
@@ -226,6 +227,14 @@ fn inside(checks: &mut Checks, home: &Home) -> Result<(), Failure> {
             checks.bad(&what, finding, HINT);
         }
     }
+    for (kind, why) in home.damaged() {
+        let what = format!("{} ({})", space_name(*kind), space_word(*kind));
+        checks.bad(
+            &what,
+            why.as_str(),
+            "It cannot be opened here; the rest of the journal can. Keep a copy of the folder; another device of yours has it, or your twelve words bring back what the relay has: `ajar recover` in a new folder.",
+        );
+    }
     for space in home.spaces() {
         if space.status()?.engine.stale {
             checks.bad(
@@ -235,7 +244,7 @@ fn inside(checks: &mut Checks, home: &Home) -> Result<(), Failure> {
             );
         }
     }
-    if !home.is_private_unlocked() {
+    if !home.is_private_unlocked() && !names::is_damaged(home, SpaceKind::Private) {
         checks.well(
             "Only me (me)",
             "locked, so not looked into; set AJAR_PRIVATE_PASSPHRASE to include it",

@@ -13,7 +13,7 @@ use crate::context::{Context, Need};
 use crate::names::{Author, Names, space_name};
 use crate::records::Located;
 use crate::report::Failure;
-use crate::{dates, ids, records};
+use crate::{dates, ids, names, records};
 
 pub(crate) fn run(context: &Context, args: &List) -> Result<(), Failure> {
     let out = context.out;
@@ -36,7 +36,9 @@ pub(crate) fn run(context: &Context, args: &List) -> Result<(), Failure> {
                 .map(|record| (ids::text(record.id), record)),
         );
     }
-    let locked = !home.is_private_unlocked() && !args.us;
+    let damaged = names::damaged(&home);
+    let private = home.is_private_unlocked() || names::is_damaged(&home, SpaceKind::Private);
+    let locked = !private && !args.us;
     home.close()?;
 
     let items: Vec<Item> = found
@@ -64,6 +66,11 @@ pub(crate) fn run(context: &Context, args: &List) -> Result<(), Failure> {
     }
     if locked {
         out.talk("Only me is locked and not listed; set AJAR_PRIVATE_PASSPHRASE to see it.");
+    }
+    if !args.me && !args.us {
+        for line in damaged {
+            out.insist(line);
+        }
     }
     if unreadable > 0 {
         out.insist(format!(

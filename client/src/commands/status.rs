@@ -8,7 +8,7 @@ use super::relay::{offer, open_text};
 use crate::context::{Context, Need};
 use crate::names::{Author, Names, space_name, space_word};
 use crate::report::Failure;
-use crate::{dates, devices, notices};
+use crate::{dates, devices, names, notices};
 
 pub(crate) fn run(context: &Context) -> Result<(), Failure> {
     let out = context.out;
@@ -56,7 +56,11 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
             told.push(notices::to_json(notice, &space, &names));
         }
     }
-    if !home.is_private_unlocked() {
+    for (kind, why) in home.damaged() {
+        spaces.push(json!({"kind": space_word(*kind), "locked": false, "damaged": why}));
+    }
+    lines.extend(names::damaged(&home));
+    if !home.is_private_unlocked() && !names::is_damaged(&home, SpaceKind::Private) {
         spaces.push(json!({"kind": space_word(SpaceKind::Private), "locked": true}));
         lines.push("Only me: locked".to_owned());
     }
@@ -190,6 +194,7 @@ fn words(status: &SpaceStatus, heard: Option<i64>, names: &Names) -> Vec<String>
 fn not_paired(home: &Home) -> Option<String> {
     match home.space(SpaceKind::Shared) {
         Ok(_) => None,
+        Err(Error::Damaged(_)) => None,
         Err(Error::NotOnThisDevice) => Some(
             "Us: not on this device. `ajar device add --spaces us` on one that has it, a new folder here."
                 .to_owned(),

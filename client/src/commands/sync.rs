@@ -16,7 +16,7 @@ use crate::names::{Author, Names, space_name, space_word};
 use crate::output::Output;
 use crate::records::Content;
 use crate::report::{Exit, Failure, sentence};
-use crate::{ids, notices, records};
+use crate::{ids, names, notices, records};
 
 /// Longest time for the exchange of Only me when a watch begins.
 const GREETING: Duration = Duration::from_secs(8);
@@ -38,17 +38,20 @@ pub(crate) fn run(context: &Context, args: &Sync) -> Result<(), Failure> {
 
 async fn once(out: Output, home: &Home, timeout: Duration) -> Result<(), Failure> {
     let (me, us) = (
-        open(home, SpaceKind::Private)?,
-        open(home, SpaceKind::Shared)?,
+        open_whole(home, SpaceKind::Private)?,
+        open_whole(home, SpaceKind::Shared)?,
     );
-    if me.is_none() && us.is_none() {
+    if me.is_none() && us.is_none() && home.damaged().is_empty() {
         return Err(Error::PrivateLocked.into());
     }
     // Only me first: another device of this person may have left the shared space quietly, or moved
     // it, and then not even a login may be sent.
     let me_done = maybe(me.as_ref(), timeout).await;
     let us_done = maybe(us.as_ref(), timeout).await;
-    let results = [(SpaceKind::Shared, us_done), (SpaceKind::Private, me_done)];
+    let mut results = vec![(SpaceKind::Shared, us_done), (SpaceKind::Private, me_done)];
+    for (kind, why) in home.damaged() {
+        results.push((*kind, Some(Err(Error::Damaged(why.clone())))));
+    }
     let mut lines: Vec<Value> = Vec::new();
     let mut worst: Option<Failure> = None;
     // What a person decided is no failure, unless nothing else was there to be done.
@@ -96,7 +99,7 @@ async fn once(out: Output, home: &Home, timeout: Duration) -> Result<(), Failure
     if out.json {
         out.json(&json!({"spaces": lines}))?;
     }
-    if me.is_none() {
+    if me.is_none() && !names::is_damaged(home, SpaceKind::Private) {
         out.talk("Only me is locked and was left out; set AJAR_PRIVATE_PASSPHRASE to include it.");
     }
     match (worst, exchanged) {
@@ -115,6 +118,14 @@ fn is_chosen(error: &Error) -> bool {
         why,
         ConnectError::Off | ConnectError::Paused | ConnectError::Left
     )
+}
+
+/// The space, or `None` also if it is damaged, which is told apart.
+fn open_whole(home: &Home, kind: SpaceKind) -> Result<Option<Space>, Failure> {
+    match home.space(kind) {
+        Err(Error::Damaged(_)) => Ok(None),
+        _ => open(home, kind),
+    }
 }
 
 /// The space, or `None` if it is locked or not there yet.
@@ -139,7 +150,7 @@ async fn maybe(space: Option<&Space>, timeout: Duration) -> Option<Result<usize,
 async fn watch(out: Output, home: &Home, timeout: Duration) -> Result<(), Failure> {
     let mut stop = Stop::new()?;
     let us = home.space(SpaceKind::Shared)?;
-    let me = open(home, SpaceKind::Private)?;
+    let me = open_whole(home, SpaceKind::Private)?;
     let mut teller = Teller {
         out,
         names: Names::of(home),

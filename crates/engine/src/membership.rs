@@ -23,6 +23,9 @@ use crate::store::Store;
 /// Epoch keys that a new device is given at once. The history of the epoch that is made for
 /// it has the others; a pairing channel has little room.
 const PACKED_KEYS: usize = 64;
+/// Bytes of the partner's links that a new device is given; the relay has the others. A partner
+/// could otherwise make so many that no device can ever be added here.
+const PACKED_LINKS: usize = 16 << 10;
 /// Version of what a new device is given.
 const PACK: u8 = 2;
 
@@ -261,9 +264,19 @@ impl<S: Store> Replica<S> {
         let mut out = Writer::with_capacity(64 << 10);
         let count = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
         out.u8(PACK).bytes16(&self.space.genesis.encode());
-        for chain in &self.space.chains {
-            out.u16(count(chain.links().len()));
-            for link in chain.links() {
+        for (place, chain) in self.space.chains.iter().enumerate() {
+            let mut room = match place == self.space.place {
+                true => usize::MAX,
+                false => PACKED_LINKS,
+            };
+            let fits = |link: &&Link| {
+                let left = room.checked_sub(link.as_bytes().len());
+                room = left.unwrap_or(0);
+                left.is_some()
+            };
+            let links: Vec<&Link> = chain.links().iter().take_while(fits).collect();
+            out.u16(count(links.len()));
+            for link in links {
                 out.bytes16(link.as_bytes());
             }
         }

@@ -30,6 +30,11 @@ use crate::store::{Key, Store};
 /// Epochs beyond its cut-off that are kept of one removed device.
 pub(crate) const EPOCHS_BEYOND: usize = 16;
 
+/// So many tries of what has no ground may be made before it is left for the next time: a member
+/// could otherwise bring a long line of changes in the wrong order, each pass over which takes
+/// one. Every one is tried once at least.
+const TRIES: usize = 1 << 14;
+
 /// Documents that something goes from, with a device that had written it and its party.
 pub(crate) type Touched = BTreeMap<DocId, (DeviceId, PartyId)>;
 
@@ -403,8 +408,10 @@ impl<S: Store> Replica<S> {
     /// Tries again what has no ground.
     pub(crate) fn try_deferred(&mut self, now: Now) -> Result<(), EngineError> {
         let mut progress = true;
-        while progress {
+        let mut tries: usize = 0;
+        while progress && tries < TRIES {
             progress = false;
+            tries = tries.saturating_add(self.meta.deferred.len());
             for (device, counter) in self.meta.deferred.clone() {
                 let Some((place, content)) = self.content_of(&device, counter)? else {
                     continue;

@@ -27,6 +27,8 @@ const PAUSE: Duration = Duration::from_secs(20);
 #[derive(Default)]
 pub(crate) struct Uplink {
     relay: [u8; 32],
+    /// It has never admitted this space, as far as this device knows.
+    is_new: bool,
     welcomed: bool,
     /// Up to where the relay has confirmed to hold each device.
     durable: BTreeMap<DeviceId, u64>,
@@ -66,6 +68,7 @@ impl<S: Store> Replica<S> {
         self.damaged = 0;
         self.uplink = Some(Uplink {
             relay,
+            is_new: !self.has_permit(&relay),
             subscribed_at: self.progress.frontier.clone(),
             ..Uplink::default()
         });
@@ -301,8 +304,15 @@ impl<S: Store> Replica<S> {
     ) {
         self.keep_permit(permit);
         let own = self.space.device;
-        if frontier.counter(&own) < self.progress.delivered {
-            self.notice(now, NoticeKind::RolledBack);
+        let held = frontier.counter(&own);
+        if held < self.progress.delivered {
+            if self.uplink.as_ref().is_some_and(|uplink| uplink.is_new) {
+                // What another relay has confirmed, this one never did.
+                self.progress.delivered = held;
+                self.pending.progress = true;
+            } else {
+                self.notice(now, NoticeKind::RolledBack);
+            }
         }
         let next_at_relay = |party: PartyId| {
             chains

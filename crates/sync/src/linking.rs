@@ -43,6 +43,8 @@ const BRING: Duration = Duration::from_secs(120);
 const TEXT: usize = 4096;
 /// Pieces that all packs together may take; the mailbox takes eight messages of each side.
 const PIECES: usize = 5;
+/// Bytes by which two packs may grow while a device is being added: its own links, an epoch key.
+const PACK_GROWS: usize = 2048;
 /// Lines among which the person finds the right one.
 pub(crate) const LINES: usize = 3;
 
@@ -153,6 +155,17 @@ fn not_understood(_: Malformed) -> Error {
     failed(
         "the other device sent something that Ajar does not understand; use the newest Ajar on both",
     )
+}
+
+/// Fails when spaces of this many bytes in all would not go through a code: said before a code
+/// is shown, since afterwards the device is in the list already.
+pub(crate) fn check_size(packs: usize) -> Result<(), Error> {
+    if packs + PACK_GROWS > PIECES * (CHANNEL_PLAINTEXT - 2) {
+        return Err(failed(
+            "the list of your devices has become too long to be handed over through a code; your twelve words bring the journal to a new device: `ajar recover --keep-devices`",
+        ));
+    }
+    Ok(())
 }
 
 /// The old device, after the new one has asked for its places and the person has found the

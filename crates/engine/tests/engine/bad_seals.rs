@@ -23,9 +23,10 @@ fn spoilt(world: &mut World, victim: [u8; 32]) -> Rogue {
     let mut to = ben.recipients();
     let kem = ben.secrets.public().kem;
     let seal = to.iter_mut().find(|recipient| recipient.id == victim);
-    seal.unwrap().kem = kem;
+    seal.expect("the victim is a recipient").kem = kem;
     let epoch = ben.epoch(3, &[ben.epoch], &to);
-    ben.epoch = Envelope::parse(&epoch).unwrap().id().into();
+    let envelope = Envelope::parse(&epoch).expect("an epoch");
+    ben.epoch = envelope.id().into();
     world.inject(epoch);
     world.run();
     ben

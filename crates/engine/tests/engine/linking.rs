@@ -366,3 +366,27 @@ fn an_offer_or_request_that_is_cut_or_noise_is_an_error() {
     assert!(read_request(&weak).is_err());
     assert!(read_offer(&offer).is_ok() && read_request(&request).is_ok());
 }
+
+/// Ben makes links that say nothing, as many as his chain takes in a while.
+#[test]
+fn a_partner_with_a_thousand_links_does_not_keep_ana_from_adding_a_device() {
+    let mut world = World::online(119);
+    let secrets = world.secrets(BEN);
+    for _ in 0..1000 {
+        let chain = &world.relay.chains[world.place(BEN)];
+        let body = LinkBody::Policy { min_version: 0 };
+        let signer = secrets.id().0;
+        let link = Link::sign(chain.next_place(0), body, signer, secrets.signing_key());
+        world.inject_link(&link);
+    }
+    world.run();
+    let pack = world.devices[ANA].home.pack().unwrap();
+    assert!(pack.len() < 32 << 10, "{}", pack.len());
+    let tablet = world.link(ANA);
+    let doc = world.new_doc(BEN, Ownership::Mine);
+    world.put(BEN, doc, "x", "1");
+    world.run();
+    assert_eq!(world.value(tablet, doc, "x").as_deref(), Some("1"));
+    let view = |who: usize| world.devices[who].home.status().devices.len();
+    assert_eq!(view(tablet), view(ANA));
+}

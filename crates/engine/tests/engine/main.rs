@@ -62,3 +62,4 @@ mod vectors;
 mod withheld;
 #[cfg(test)]
 mod world;
+mod wrong_order;

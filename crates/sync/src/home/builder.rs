@@ -214,13 +214,14 @@ impl Builder {
             LocalKeys::derive(&shared?),
         )?;
         let private = match private {
-            Ok(lmk) => Some(Arc::new(KeyFile::open(
+            Ok(lmk) => KeyFile::open(
                 keys_path(&dir, SpaceKind::Private),
                 WhichSpace::Private,
                 LocalKeys::derive(&lmk),
-            )?)),
+            )
+            .map(|keys| Some(Arc::new(keys))),
             // Another passphrase, and nobody claimed to know it.
-            Err(UnlockError::WrongPassphrase) if self.private_passphrase.is_none() => None,
+            Err(UnlockError::WrongPassphrase) if self.private_passphrase.is_none() => Ok(None),
             Err(error) => return Err(error.into()),
         };
         Home::assemble(dir, lock, Arc::new(shared), private)
@@ -296,7 +297,7 @@ impl Unfinished {
     pub(super) fn finish(self) -> Result<Home, Error> {
         replace(&self.dir.join(VAULT), &self.header.encode())?;
         remains::finished(&self.dir)?;
-        Home::assemble(self.dir, self.lock, self.shared, self.private)
+        Home::assemble(self.dir, self.lock, self.shared, Ok(self.private))
     }
 }
 

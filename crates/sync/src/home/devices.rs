@@ -109,6 +109,11 @@ impl Home {
             // Slots of words that were replaced are not passed on.
             self.check_slots()?;
         }
+        let mut size = 0;
+        for space in &spaces {
+            size += space.worker().call(|core| core.replica.pack())??.len();
+        }
+        linking::check_size(size)?;
         let hello = self.hello(&spaces)?;
         let linked = async {
             let talk = Talk::show(&relay, Purpose::DeviceLink, on_code).await?;
@@ -280,6 +285,8 @@ impl Home {
         reason: RevokeReason,
         wait: Duration,
     ) -> Result<(), Error> {
+        // A device that stays where nobody looked is none that was removed.
+        self.check_damage(SpaceKind::Shared)?;
         let _busy = self.inner.activity.busy();
         let mut places = Vec::new();
         for kind in BOTH {

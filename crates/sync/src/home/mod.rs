@@ -94,6 +94,8 @@ struct Inner {
     shared: Arc<Held>,
     /// Empty while *Only me* is locked.
     private: Arc<Held>,
+    /// Spaces that could not be opened because of what is on the disk, and why.
+    damaged: Vec<(SpaceKind, String)>,
     spaces: Arc<Mutex<Vec<Space>>>,
     /// Set under the lock of `spaces`; nothing is opened afterwards.
     closed: AtomicBool,
@@ -121,6 +123,14 @@ impl Drop for Inner {
     }
 }
 
+/// What is wrong with a space, if it is the space and not the machine or us.
+fn damage(error: Error) -> Result<String, Error> {
+    match error {
+        Error::Damaged(why) | Error::Store(why) => Ok(why),
+        other => Err(other),
+    }
+}
+
 /// An open home. Cheap to clone; closed by [`Home::close`] or when the last clone is dropped.
 #[derive(Clone)]
 pub struct Home {
@@ -132,27 +142,43 @@ impl Home {
         dir: PathBuf,
         lock: lock::Lock,
         shared: Arc<KeyFile>,
-        private: Option<Arc<KeyFile>>,
+        private: Result<Option<Arc<KeyFile>>, Error>,
     ) -> Result<Self, Error> {
         let mut spaces = Vec::new();
+        let mut damaged = Vec::new();
         let activity = Arc::<Activity>::default();
-        let both = [
-            (SpaceKind::Private, private.as_ref()),
-            (SpaceKind::Shared, Some(&shared)),
-        ];
-        for (kind, keys) in both {
-            if let Some(keys) = keys
-                && keys.read(|keys| !keys.ring.is_empty())
-            {
-                let store = SealedStore::open(&store_path(&dir, kind), Arc::clone(keys))?;
-                spaces.push(open_space(kind, Replica::open(store)?, keys, &activity)?);
+        let mut private = match private {
+            Err(error) => {
+                damaged.push((SpaceKind::Private, damage(error)?));
+                None
             }
+            Ok(private) => private,
+        };
+        for (kind, keys) in [
+            (SpaceKind::Private, private.clone()),
+            (SpaceKind::Shared, Some(Arc::clone(&shared))),
+        ] {
+            let Some(keys) = keys else { continue };
+            if keys.read(|keys| keys.ring.is_empty()) {
+                continue;
+            }
+            let opened = SealedStore::open(&store_path(&dir, kind), Arc::clone(&keys))
+                .and_then(|store| Ok(Replica::open(store)?));
+            match opened {
+                Ok(replica) => spaces.push(open_space(kind, replica, &keys, &activity)?),
+                // What is wrong with one space must not take the other along.
+                Err(error) => damaged.push((kind, damage(error)?)),
+            }
+        }
+        if damaged.iter().any(|(kind, _)| *kind == SpaceKind::Private) {
+            private = None;
         }
         let home = Self {
             inner: Arc::new(Inner {
                 dir,
                 shared: Arc::new(Held::new(Some(shared))),
                 private: Arc::new(Held::new(private)),
+                damaged,
                 spaces: Arc::new(Mutex::new(spaces)),
                 closed: AtomicBool::new(false),
                 pairing: tokio::sync::Mutex::new(()),
@@ -223,6 +249,9 @@ impl Home {
         }
         let found = spaces.iter().find(|space| space.kind() == kind).cloned();
         drop(spaces);
+        if found.is_none() {
+            self.check_damage(kind)?;
+        }
         match (found, kind) {
             (Some(space), _) => Ok(space),
             (None, SpaceKind::Private) => Err(Error::PrivateLocked),
@@ -230,6 +259,20 @@ impl Home {
                 Err(Error::NotOnThisDevice)
             }
             (None, SpaceKind::Shared) => Err(Error::NotPaired),
+        }
+    }
+
+    /// Spaces that cannot be opened because of what is on the disk, and why, in words.
+    #[must_use]
+    pub fn damaged(&self) -> &[(SpaceKind, String)] {
+        &self.inner.damaged
+    }
+
+    fn check_damage(&self, kind: SpaceKind) -> Result<(), Error> {
+        let mut damaged = self.inner.damaged.iter();
+        match damaged.find(|(of, _)| *of == kind) {
+            Some((_, why)) => Err(Error::Damaged(why.clone())),
+            None => Ok(()),
         }
     }
 

@@ -225,6 +225,7 @@ impl Home {
         if self.space(SpaceKind::Shared).is_ok() {
             return Err(Error::AlreadyPaired);
         }
+        self.check_damage(SpaceKind::Shared)?;
         if !self.check_words(phrase)?.all() {
             return Err(ajar_engine::Misuse::WrongWords.into());
         }
@@ -260,6 +261,7 @@ impl Home {
         if self.space(SpaceKind::Shared).is_ok() {
             return Err(Error::AlreadyPaired);
         }
+        self.check_damage(SpaceKind::Shared)?;
         // Whatever stands in there counts more than what a relay shows.
         self.space(SpaceKind::Private)?.sync(wait).await?;
         let record = self.home_record();

@@ -83,6 +83,8 @@ impl Home {
     ) -> Result<Replaced, Error> {
         let _busy = self.inner.activity.busy();
         self.space(SpaceKind::Private)?;
+        // The old words would still bring that one back.
+        self.check_damage(SpaceKind::Shared)?;
         let mut outcome = Replaced::default();
         let mut ours = Vec::new();
         for space in self.spaces() {
