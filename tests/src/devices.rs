@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -39,7 +39,7 @@ impl Person {
         self.start(&["init", "--link", invitation, "--device", name])
     }
 
-    /// Starts adding a device; a line that `answer` gives is chosen by [`Running::answer`].
+    /// Starts adding a device; which line is right is said by [`Running::answer`].
     #[must_use]
     pub fn adding(&self, spaces: &str) -> Running {
         let mut command = self.command(&["device", "add", "--spaces", spaces]);
@@ -116,6 +116,18 @@ impl Person {
 }
 
 impl Running {
+    /// Lets it end by itself, or kills it when it takes too long.
+    pub fn end_or_kill(mut self, within: Duration) {
+        let until = Instant::now() + within;
+        while Instant::now() < until {
+            if self.child.try_wait().unwrap().is_some() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.kill();
+    }
+
     /// Types a line.
     pub fn answer(&mut self, line: &str) {
         let typing = self.child.stdin.as_mut().unwrap();

@@ -1,10 +1,6 @@
 //! Several devices of one person, with the commands that a person types: adding them, codes
 //! that go wrong, devices with one space only, and copies of a home.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test fails where it breaks"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails where it breaks")]
 
 use std::time::Duration;
 

@@ -129,6 +129,16 @@ impl Mailbox {
     }
 }
 
+impl Mailbox {
+    /// Hangs up, so that the relay tells the other side now and not when it has heard nothing
+    /// for half a minute: a process that ends right away may not get its farewell out.
+    async fn give_up(mut self, error: Error) -> Error {
+        self.writer.finish().await;
+        self.closer.close().await;
+        error
+    }
+}
+
 impl Talk {
     /// Shows a code and waits for the other device.
     pub(crate) async fn show(
@@ -147,12 +157,25 @@ impl Talk {
         let code = code_text(nameplate, &words);
         let invitation = invitation_text(relay, &code);
         on_code(PairingCode { code, invitation });
+        match Self::shown(&mut mailbox, relay, purpose, nameplate, &words).await {
+            Ok(channel) => Ok(Self { mailbox, channel }),
+            Err(error) => Err(mailbox.give_up(error).await),
+        }
+    }
+
+    async fn shown(
+        mailbox: &mut Mailbox,
+        relay: &RelayAddress,
+        purpose: Purpose,
+        nameplate: u32,
+        words: &PairingWords,
+    ) -> Result<Channel, Error> {
         mailbox.peer(purpose, CODE_LIVES).await?;
         let (shower, first) = Shower::start(
             purpose,
             &nameplate.to_string(),
             &relay.key,
-            &words,
+            words,
             &mut clock::entropy(),
         )
         .map_err(|error| failed(&error.to_string()))?;
@@ -165,7 +188,7 @@ impl Talk {
             .confirm(theirs, confirmation)
             .map_err(|_| failed(GUESSED))?;
         mailbox.send(confirmation.to_vec()).await?;
-        Ok(Self { mailbox, channel })
+        Ok(channel)
     }
 
     /// Enters a code.
@@ -176,6 +199,19 @@ impl Talk {
     ) -> Result<Self, Error> {
         let nameplate = invitation.nameplate;
         let mut mailbox = Mailbox::open(relay, ClientMsg::MailboxJoin(nameplate)).await?;
+        match Self::entered(&mut mailbox, relay, purpose, invitation).await {
+            Ok(channel) => Ok(Self { mailbox, channel }),
+            Err(error) => Err(mailbox.give_up(error).await),
+        }
+    }
+
+    async fn entered(
+        mailbox: &mut Mailbox,
+        relay: &RelayAddress,
+        purpose: Purpose,
+        invitation: &Invitation,
+    ) -> Result<Channel, Error> {
+        let nameplate = invitation.nameplate;
         mailbox.peer(purpose, MESSAGE).await?;
         let (enterer, first) = Enterer::start(
             purpose,
@@ -194,10 +230,7 @@ impl Talk {
             .message(MESSAGE)
             .await
             .map_err(|_| failed(GUESSED))?;
-        let channel = waiting
-            .confirm(&confirmation)
-            .map_err(|_| failed(GUESSED))?;
-        Ok(Self { mailbox, channel })
+        waiting.confirm(&confirmation).map_err(|_| failed(GUESSED))
     }
 
     /// Hash over everything both sides have said to open the channel.
