@@ -94,7 +94,7 @@ impl<S: Store> Replica<S> {
             return Ok(());
         }
         // Only the whole chain that the relay has shows where it leaves ours.
-        let asked = self.ask_for_links(party, send);
+        let asked = self.ask_for_links(party);
         if !fork {
             self.count_damaged(now);
         } else if !asked {
@@ -122,21 +122,16 @@ impl<S: Store> Replica<S> {
         uplink.is_some_and(|uplink| uplink.repeated_links.contains(party))
     }
 
-    /// Asks for a whole chain, once on this connection, so that a relay that lies cannot keep
-    /// us asking. Returns whether it was asked now.
-    pub(crate) fn ask_for_links(&mut self, party: PartyId, send: &mut Vec<ClientMsg>) -> bool {
+    /// The relay is to be asked for a whole chain, once on this connection, so that one that
+    /// lies cannot keep us asking. Returns whether it is asked now.
+    pub(crate) fn ask_for_links(&mut self, party: PartyId) -> bool {
         let ours = self.space.chains.iter().any(|chain| chain.id() == party);
-        let first_time = match &mut self.uplink {
-            Some(uplink) => ours && uplink.asked_links.insert(party),
-            None => false,
+        let Some(uplink) = self.uplink.as_mut().filter(|_| ours) else {
+            return false;
         };
+        let first_time = uplink.asked_links.insert(party);
         if first_time {
-            let mut subscription = self.subscription();
-            if let ClientMsg::Subscribe { chains, .. } = &mut subscription {
-                let asked = chains.iter_mut().filter(|chain| chain.party == party);
-                asked.for_each(|chain| chain.next = 0);
-            }
-            send.push(subscription);
+            uplink.links_to_ask.insert(party);
         }
         first_time
     }

@@ -48,6 +48,8 @@ pub(crate) struct Uplink {
     asked: BTreeSet<DeviceId>,
     /// The same, for the next round: the place of each.
     to_ask: BTreeMap<DeviceId, u64>,
+    /// Parties whose whole chain it is to be asked for in the next round.
+    pub(crate) links_to_ask: BTreeSet<PartyId>,
     /// Parties whose whole chain it was asked for.
     pub(crate) asked_links: BTreeSet<PartyId>,
     /// Parties of which it was sent the links that outrank its own.
@@ -230,7 +232,7 @@ impl<S: Store> Replica<S> {
             RelayMsg::NotStored(name, reason) => self.not_stored(now, &name, reason),
             RelayMsg::LinkStored { party, seq } => self.link_stored(now, party, seq, send)?,
             RelayMsg::LinkNotStored { party, seq, reason } => {
-                self.link_not_stored(now, party, seq, reason, send);
+                self.link_not_stored(now, party, seq, reason);
             }
             RelayMsg::CaughtUp => self.reached_the_end(now, send)?,
             // A refusal ends the connection, which is the driver's business; mailboxes and
@@ -261,14 +263,7 @@ impl<S: Store> Replica<S> {
 
     /// The relay's word about a conflict proves nothing; a link that really stands there comes
     /// with its signature.
-    fn link_not_stored(
-        &mut self,
-        now: Now,
-        party: PartyId,
-        seq: u64,
-        reason: Refusal,
-        send: &mut Vec<ClientMsg>,
-    ) {
+    fn link_not_stored(&mut self, now: Now, party: PartyId, seq: u64, reason: Refusal) {
         let ours = |link: &Link| link.party == party && link.seq == seq;
         let proposed = self.proposed.take_if(|link| ours(link)).is_some();
         if proposed {
@@ -276,7 +271,7 @@ impl<S: Store> Replica<S> {
         }
         if !reason.is_passing() || reason == Refusal::Gap {
             // A link that should be next does not fit its chain.
-            self.ask_for_links(party, send);
+            self.ask_for_links(party);
         } else if !proposed {
             self.pause(now, reason);
         }
@@ -423,7 +418,8 @@ impl<S: Store> Replica<S> {
             return Ok(None);
         };
         let wanted = std::mem::take(&mut uplink.to_ask);
-        if wanted.is_empty() {
+        let parties = std::mem::take(&mut uplink.links_to_ask);
+        if wanted.is_empty() && parties.is_empty() {
             return Ok(None);
         }
         uplink.caught_up = false;
@@ -445,9 +441,13 @@ impl<S: Store> Replica<S> {
                 }
             }
         }
-        let ClientMsg::Subscribe { chains, .. } = self.subscription() else {
+        let ClientMsg::Subscribe { mut chains, .. } = self.subscription() else {
             return Ok(None);
         };
+        let whole = chains.iter_mut();
+        for chain in whole.filter(|chain| parties.contains(&chain.party)) {
+            chain.next = 0;
+        }
         let frontier = rows.into_iter().collect();
         Ok(Some(ClientMsg::Subscribe { chains, frontier }))
     }
