@@ -255,6 +255,12 @@ fn a_device_that_was_away_while_others_came_and_went_has_everything() {
     assert!(has(&his_away.texts("us"), "from the cabin"));
 }
 
+/// How often a process dies at a random moment; more with AJAR_KILLS.
+fn rounds() -> usize {
+    let asked = std::env::var("AJAR_KILLS").ok();
+    asked.and_then(|text| text.parse().ok()).unwrap_or(3)
+}
+
 /// A small generator, so that a failing run can be repeated: the seed is printed.
 struct Random(u64);
 
@@ -304,7 +310,7 @@ fn whoever_dies_while_adding_a_device_has_added_it_or_not() {
     let desk = ana.device("desk");
     desk.sync();
     let mut random = Random::new();
-    for round in 0..6 {
+    for round in 0..rounds() {
         let name = format!("phone {round}");
         let phone = Person::new("Ana");
         let adding = ana.start(&["device", "add", "--yes"]);
@@ -358,7 +364,7 @@ fn whoever_dies_while_removing_a_device_has_removed_it_or_not() {
     let desk = ana.device("desk");
     desk.sync();
     let mut random = Random::new();
-    for round in 0..6 {
+    for round in 0..rounds() {
         let name = format!("phone {round}");
         let phone = ana.device(&name);
         let removing = ana.start(&["device", "remove", &name, "--stolen", "--yes"]);
