@@ -13,6 +13,8 @@ pub mod canary;
 pub mod client;
 pub mod devices;
 pub mod liar;
+pub mod library;
+pub mod random;
 pub mod recovery;
 pub mod relay;
 

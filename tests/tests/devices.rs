@@ -4,16 +4,16 @@
 use std::path::Path;
 use std::time::Duration;
 
+use ajar_sync::automerge::ROOT;
 use ajar_sync::automerge::transaction::Transactable;
-use ajar_sync::automerge::{ROOT, ReadDoc};
 use ajar_sync::{
-    Builder, ChangeError, DocId, Error, Home, Invitation, KdfParams, Misuse, NewDevice, NewHome,
-    OwnDevice, Ownership, Passphrase, RevokeReason, Space, SpaceKind,
+    ChangeError, Error, Home, Invitation, Misuse, NewDevice, OwnDevice, Ownership, RevokeReason,
+    Space, SpaceKind,
 };
+use ajar_tests::library::{WAIT, builder, home, pair, read, write};
 use ajar_tests::relay::Relay;
 use tempfile::TempDir;
 
-const WAIT: Duration = Duration::from_secs(20);
 const BOTH: [SpaceKind; 2] = [SpaceKind::Private, SpaceKind::Shared];
 
 struct Device {
@@ -41,33 +41,10 @@ impl Device {
     }
 }
 
-fn builder(dir: &Path) -> Builder {
-    let passphrase = Passphrase::new("quiet harbor linen oak").unwrap();
-    Builder::new(dir)
-        .with_passphrase(passphrase)
-        .with_kdf(KdfParams::FLOOR)
-}
-
 fn person(name: &str, relay: &str) -> Device {
     let dir = tempfile::tempdir().unwrap();
-    let new = NewHome {
-        name: name.to_owned(),
-        device: format!("{name}'s laptop"),
-        relay: Some(relay.parse().unwrap()),
-    };
-    let home = builder(dir.path()).create(new).unwrap().0;
+    let home = home(dir.path(), name, relay);
     Device { dir, home }
-}
-
-async fn pair(ana: &Home, ben: &Home) {
-    let (tell, told) = tokio::sync::oneshot::channel();
-    let show = ana.pair(move |code| tell.send(code).ok().unwrap(), |_| true);
-    let enter = async {
-        let invitation: Invitation = told.await.unwrap().invitation.parse().unwrap();
-        ben.join(&invitation, |_| true).await
-    };
-    let (shown, entered) = tokio::join!(show, enter);
-    assert_eq!(shown.unwrap().words, entered.unwrap().words);
 }
 
 type Linked = (Result<String, Error>, Result<Home, Error>);
@@ -110,24 +87,6 @@ async fn link(old: &Device, name: &str, kinds: &[SpaceKind]) -> Device {
     assert_eq!(added.unwrap(), name);
     let home = home.unwrap();
     Device { dir, home }
-}
-
-fn write(space: &Space, text: &str) -> DocId {
-    let document = space.create_document(Ownership::Mine).unwrap();
-    let text = text.to_owned();
-    document
-        .change(move |tx| tx.put(ROOT, "text", text))
-        .unwrap();
-    document.id()
-}
-
-fn read(space: &Space, doc: DocId) -> Option<String> {
-    let look = |doc: &ajar_sync::automerge::Automerge| {
-        doc.get(ROOT, "text")
-            .unwrap()
-            .map(|(value, _)| value.into_string().unwrap())
-    };
-    space.document(doc).read(look).ok().flatten()
 }
 
 fn named(home: &Home, name: &str) -> OwnDevice {

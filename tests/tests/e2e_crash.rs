@@ -3,36 +3,14 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::print_stdout,
     reason = "a test fails where it breaks"
 )]
 
 use std::time::Duration;
 
 use ajar_tests::client::{Person, pair};
+use ajar_tests::random::Random;
 use ajar_tests::relay::Relay;
-
-/// A small generator, so that a failing run can be repeated: the seed is printed.
-struct Random(u64);
-
-impl Random {
-    fn new() -> Self {
-        let seed = std::env::var("AJAR_SEED")
-            .ok()
-            .and_then(|seed| seed.parse().ok());
-        let seed = seed.unwrap_or_else(|| u64::from(std::process::id()));
-        println!("replay with AJAR_SEED={seed}");
-        Self(seed)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
-}
 
 fn two(relay: &Relay) -> (Person, Person) {
     let address = relay.invite();

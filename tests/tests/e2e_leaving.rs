@@ -8,9 +8,10 @@
 use std::time::Duration;
 
 use ajar_tests::client::{Person, pair};
+use ajar_tests::random::Random;
 use ajar_tests::recovery::{
-    Random, SOON, Wire, begin, copy_folder, copy_of, error, link, listed, notices, open, recover,
-    texts, try_recover, with_words,
+    SOON, Wire, begin, copy_folder, copy_of, error, link, listed, notices, open, recover, texts,
+    try_recover, with_words,
 };
 use ajar_tests::relay::Relay;
 use serde_json::Value;

@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use ajar_tests::client::{Person, pair};
+use ajar_tests::random::Random;
 use ajar_tests::recovery::{
-    Random, SOON, begin, copy_of, error, link, open, texts, with_variables, with_words,
+    SOON, begin, copy_of, error, link, open, texts, with_variables, with_words,
 };
 use ajar_tests::relay::Relay;
 

@@ -3,9 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it breaks")]
 
 use ajar_tests::client::{Person, pair};
+use ajar_tests::random::Random;
 use ajar_tests::recovery::{
-    Random, begin, copy_of, end, error, event, link, listed, notices, open, recover, recovering,
-    texts, try_recover, with_words,
+    begin, copy_of, end, error, event, link, listed, notices, open, recover, recovering, texts,
+    try_recover, with_words,
 };
 use ajar_tests::relay::Relay;
 use serde_json::Value;

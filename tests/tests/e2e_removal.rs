@@ -1,16 +1,13 @@
 //! Devices that are removed: by whom, what they can still do, what a relay that lies can do with
 //! them, and processes that die while devices come and go.
-#![expect(
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "a test fails where it breaks"
-)]
+#![expect(clippy::indexing_slicing, reason = "a test fails where it breaks")]
 
 use std::time::Duration;
 
 use ajar_tests::client::{Person, pair};
 use ajar_tests::devices::all_at_once;
 use ajar_tests::liar::Liar;
+use ajar_tests::random::Random;
 use ajar_tests::relay::Relay;
 use serde_json::json;
 
@@ -259,28 +256,6 @@ fn a_device_that_was_away_while_others_came_and_went_has_everything() {
 fn rounds() -> usize {
     let asked = std::env::var("AJAR_KILLS").ok();
     asked.and_then(|text| text.parse().ok()).unwrap_or(3)
-}
-
-/// A small generator, so that a failing run can be repeated: the seed is printed.
-struct Random(u64);
-
-impl Random {
-    fn new() -> Self {
-        let seed = std::env::var("AJAR_SEED")
-            .ok()
-            .and_then(|seed| seed.parse().ok());
-        let seed = seed.unwrap_or_else(|| u64::from(std::process::id()));
-        println!("replay with AJAR_SEED={seed}");
-        Self(seed)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
 }
 
 /// Everybody's devices are either in or out, everything new reaches all that are in, and what
