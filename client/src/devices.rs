@@ -5,12 +5,9 @@ use ajar_sync::{OwnDevice, SpaceKind};
 use serde_json::{Value, json};
 
 use crate::dates;
-use crate::ids::PREFIX_MIN;
+use crate::ids::{self, PREFIX_MIN};
 use crate::names::space_word;
 use crate::report::Failure;
-
-/// Characters of an id shown to people.
-const SHORT: usize = 8;
 
 /// The one device among one's own that is called so: by its name, or by the beginning of an id.
 /// Of several with the same name, the only one that `wanted` holds for.
@@ -73,9 +70,8 @@ pub(crate) fn called(device: &OwnDevice) -> String {
 
 /// The beginning of its id.
 pub(crate) fn short(device: &OwnDevice) -> String {
-    let mut text = device.id().map(|id| id.to_hex()).unwrap_or_default();
-    text.truncate(SHORT);
-    text
+    let id = device.id().map(|id| id.to_hex());
+    ids::beginning(id.unwrap_or_default())
 }
 
 /// The spaces it is or was in.

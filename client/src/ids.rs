@@ -67,9 +67,13 @@ pub(crate) fn text(id: DocId) -> String {
 
 /// The beginning of an id, as shown to people.
 pub(crate) fn short(id: DocId) -> String {
-    let mut text = doc_id_text(id);
-    text.truncate(SHORT);
-    text
+    beginning(doc_id_text(id))
+}
+
+/// The beginning of a whole id of a device or a document, as shown to people.
+pub(crate) fn beginning(mut id: String) -> String {
+    id.truncate(SHORT);
+    id
 }
 
 #[cfg(test)]

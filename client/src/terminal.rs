@@ -15,6 +15,16 @@ pub(crate) fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
+/// Refuses to begin what only a person can confirm where nobody can answer, unless `--yes`
+/// has answered it; `why` says what is to be confirmed.
+pub(crate) fn confirmable(yes: bool, why: &str) -> Result<(), Failure> {
+    if yes || can_ask() {
+        return Ok(());
+    }
+    let problem = format!("{why}, and there is no terminal to ask on.");
+    Err(Failure::fixable("no-terminal", problem).hint("Use --yes."))
+}
+
 /// Asks on stderr and reads one line. `None` when the input has ended.
 pub(crate) fn ask(question: &str) -> Result<Option<Zeroizing<String>>, Failure> {
     let mut err = io::stderr().lock();

@@ -24,16 +24,10 @@ pub(crate) fn run(context: &Context, args: &Close) -> Result<(), Failure> {
 
 /// Says what will happen and asks. Without a terminal only `--yes` is an answer.
 fn sure(context: &Context, yes: bool, what: &str, question: &str) -> Result<(), Failure> {
+    terminal::confirmable(yes, "This has to be confirmed")?;
     if yes {
         context.out.talk(what);
         return Ok(());
-    }
-    if !terminal::can_ask() {
-        return Err(Failure::fixable(
-            "no-terminal",
-            "This has to be confirmed, and there is no terminal to ask on.",
-        )
-        .hint("Use --yes."));
     }
     context.out.insist(what);
     if terminal::agrees(question)? {

@@ -16,14 +16,8 @@ const WHAT: &str = "This destroys the keys of this journal on this device, and t
 pub(crate) fn run(context: &Context, args: &Erase) -> Result<(), Failure> {
     let out = context.out;
     let dir = context.dir()?;
+    terminal::confirmable(args.yes, "Erasing cannot be taken back")?;
     if !args.yes {
-        if !terminal::can_ask() {
-            return Err(Failure::fixable(
-                "no-terminal",
-                "Erasing cannot be taken back, and there is no terminal to ask on.",
-            )
-            .hint("Use --yes."));
-        }
         out.insist(format!("{WHAT}\nThe journal is in {}.", dir.display()));
         confirm(context)?;
     }

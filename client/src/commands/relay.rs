@@ -163,15 +163,9 @@ fn sure(
     names: &Names,
     offered: &RelayAddress,
 ) -> Result<(), Failure> {
+    terminal::confirmable(yes, "Whether you go to another relay is for you to say")?;
     if yes {
         return Ok(());
-    }
-    if !terminal::can_ask() {
-        return Err(Failure::fixable(
-            "no-terminal",
-            "Whether you go to another relay is for you to say, and there is no terminal to ask on.",
-        )
-        .hint("Use --yes."));
     }
     context.out.insist(format!(
         "{} has moved Us to {}. Whoever runs a relay sees when you are there and how much travels, and never\n\

@@ -11,13 +11,10 @@ use crate::terminal;
 
 pub(super) fn run(context: &Context, args: &KeepDevice) -> Result<(), Failure> {
     let out = context.out;
-    if !args.yes && !terminal::can_ask() {
-        return Err(Failure::fixable(
-            "no-terminal",
-            "Whether the device was only lost is for you to say, and there is no terminal to ask on.",
-        )
-        .hint("Use --yes."));
-    }
+    terminal::confirmable(
+        args.yes,
+        "Whether the device was only lost is for you to say",
+    )?;
     let home = context.open_home(Need::Private)?;
     let device = devices::find(home.devices()?, &args.device, |device| !device.active)?;
     let name = devices::called(&device);

@@ -12,13 +12,7 @@ use crate::terminal;
 
 pub(super) fn run(context: &Context, args: &RemoveDevice) -> Result<(), Failure> {
     let out = context.out;
-    if !args.yes && !terminal::can_ask() {
-        return Err(Failure::fixable(
-            "no-terminal",
-            "Removing a device cannot be taken back, and there is no terminal to ask on.",
-        )
-        .hint("Use --yes."));
-    }
+    terminal::confirmable(args.yes, "Removing a device cannot be taken back")?;
     // Which device of Only me is which of Us stands in Only me.
     let need = if args.us { Need::Home } else { Need::Private };
     let home = context.open_home(need).map_err(explain)?;

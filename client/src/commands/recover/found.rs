@@ -7,12 +7,10 @@ use ajar_sync::{
 use serde_json::{Value, json};
 
 use crate::dates;
+use crate::ids;
 use crate::names::{space_name, space_word};
 use crate::output::Output;
 use crate::report::Failure;
-
-/// Characters of an id shown to people.
-const SHORT: usize = 8;
 
 /// Every change of every space with the number it is called by, from 1.
 fn numbered(found: &Recovered) -> impl Iterator<Item = (usize, &RecoveredSpace, &FoundChange)> {
@@ -101,12 +99,6 @@ fn heading(space: &RecoveredSpace) -> String {
     )
 }
 
-fn short(device: &FoundDevice) -> String {
-    let mut id = device.id.to_hex();
-    id.truncate(SHORT);
-    id
-}
-
 fn at(ms: u64) -> String {
     i64::try_from(ms).map_or_else(|_| "an unknown time".to_owned(), dates::local)
 }
@@ -119,7 +111,7 @@ fn device_line(device: &FoundDevice) -> String {
     };
     format!(
         "    device {}  since {}{state}, {}{unseen}",
-        short(device),
+        ids::beginning(device.id.to_hex()),
         at(device.since_ms),
         pieces(device.envelopes)
     )
@@ -127,11 +119,7 @@ fn device_line(device: &FoundDevice) -> String {
 
 fn change_line(number: usize, change: &FoundChange) -> String {
     let by = match change.by {
-        Some(device) => {
-            let mut id = device.to_hex();
-            id.truncate(SHORT);
-            format!("by the device {id}")
-        }
+        Some(device) => format!("by the device {}", ids::beginning(device.to_hex())),
         None => "with the twelve words".to_owned(),
     };
     let fixed = if change.undoable {
@@ -147,11 +135,7 @@ fn change_line(number: usize, change: &FoundChange) -> String {
 }
 
 fn what(change: &FoundChange) -> String {
-    let device = change.device.map(|device| {
-        let mut id = device.to_hex();
-        id.truncate(SHORT);
-        id
-    });
+    let device = change.device.map(|device| ids::beginning(device.to_hex()));
     let device = device.as_deref().unwrap_or("?");
     match change.kind {
         LinkKind::Genesis => "the beginning".to_owned(),
