@@ -11,7 +11,7 @@ use ajar_protocol::genesis::SpaceKind;
 
 use super::keyfile::{sync_dir, temporary};
 use super::lock::{LOCK, Lock};
-use super::remains::{ERASING, UNFINISHED, check_owner};
+use super::remains::{ERASING, STORE_FILES, UNFINISHED, check_owner, gone};
 use super::{Home, NO_FOLLOW, VAULT, keys_path, store_path};
 use crate::error::Error;
 
@@ -179,7 +179,7 @@ fn erase_store(store: &Path) -> Result<(), Error> {
         }
         return Ok(());
     }
-    for name in ["checkpoint", "checkpoint.new", "applying", "lock"] {
+    for name in STORE_FILES {
         let path = store.join(name);
         gone(fs::remove_file(&path), &path)?;
     }
@@ -253,11 +253,4 @@ fn entries(dir: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, Er
     }
     found.sort();
     Ok(found)
-}
-
-fn gone(removed: io::Result<()>, path: &Path) -> Result<(), Error> {
-    match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io(path, error)),
-        _ => Ok(()),
-    }
 }

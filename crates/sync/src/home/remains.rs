@@ -22,7 +22,7 @@ const BOTH: [SpaceKind; 2] = [SpaceKind::Private, SpaceKind::Shared];
 
 /// Folders and files of one store.
 const STORE_FOLDERS: [&str; 2] = ["log", "index"];
-const STORE_FILES: [&str; 4] = ["checkpoint", "checkpoint.new", "applying", "lock"];
+pub(super) const STORE_FILES: [&str; 4] = ["checkpoint", "checkpoint.new", "applying", "lock"];
 
 /// Fails unless the directory belongs to the user who runs this.
 pub(super) fn check_owner(dir: &Path) -> Result<(), Error> {
@@ -91,11 +91,11 @@ pub(super) fn begin(dir: &Path) -> Result<(), Error> {
         }
         for kind in BOTH {
             let keys = keys_path(dir, kind);
-            remove(fs::remove_file(temporary(&keys)), &keys)?;
-            remove(fs::remove_file(&keys), &keys)?;
+            gone(fs::remove_file(temporary(&keys)), &keys)?;
+            gone(fs::remove_file(&keys), &keys)?;
         }
         let vault = dir.join(VAULT);
-        remove(fs::remove_file(temporary(&vault)), &vault)?;
+        gone(fs::remove_file(temporary(&vault)), &vault)?;
     }
     for kind in BOTH {
         if is_there(&keys_path(dir, kind))? {
@@ -127,7 +127,7 @@ pub(super) fn begin(dir: &Path) -> Result<(), Error> {
 pub(super) fn finished(dir: &Path) -> Result<(), Error> {
     let note = dir.join(UNFINISHED);
     if is_there(&note)? {
-        remove(fs::remove_file(&note), &note)?;
+        gone(fs::remove_file(&note), &note)?;
         sync_dir(dir).map_err(|error| Error::io(dir, error))?;
     }
     Ok(())
@@ -137,19 +137,20 @@ pub(super) fn finished(dir: &Path) -> Result<(), Error> {
 pub(super) fn remove_store(store: &Path) -> Result<(), Error> {
     let at = |name: &str| -> PathBuf { store.join(name) };
     for name in STORE_FOLDERS {
-        remove(fs::remove_dir_all(at(name)), &at(name))?;
+        gone(fs::remove_dir_all(at(name)), &at(name))?;
     }
     for name in STORE_FILES {
-        remove(fs::remove_file(at(name)), &at(name))?;
+        gone(fs::remove_file(at(name)), &at(name))?;
     }
     match fs::remove_dir(store) {
         // Something in it is not ours.
         Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
-        removed => remove(removed, store),
+        removed => gone(removed, store),
     }
 }
 
-fn remove(removed: io::Result<()>, path: &Path) -> Result<(), Error> {
+/// What was removed, or was not there, is gone.
+pub(super) fn gone(removed: io::Result<()>, path: &Path) -> Result<(), Error> {
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io(path, error)),
         _ => Ok(()),
