@@ -6,7 +6,7 @@ use ajar_engine::Ownership;
 use ajar_engine::store::Store;
 use ajar_protocol::epoch::EpochRecord;
 use ajar_protocol::relay_msg::RelayMsg;
-use ajar_protocol::{Envelope, EnvelopeType, EpochId};
+use ajar_protocol::{DocId, Envelope, EnvelopeType, EpochId};
 use automerge::ROOT;
 use automerge::transaction::Transactable;
 
@@ -60,6 +60,25 @@ pub(crate) fn hide(world: &mut World, author: usize, from: usize) {
         }
         _ => vec![message],
     }));
+}
+
+/// A key that lies beyond a cut-off: Ben's tablet joins; the laptop happens to be the one that
+/// changes the key, and the phone, which has not heard of that, is about to remove the laptop.
+/// Ben has written under it. The laptop, and what he wrote into.
+pub(crate) fn under_a_key_from_beyond(world: &mut World) -> (usize, DocId) {
+    let laptop = world.link(ANA);
+    let doc = world.new_doc(BEN, Ownership::Common);
+    world.put(laptop, doc, "x", "1");
+    world.run();
+    let (_, request) = world.new_half(BEN);
+    world.propose(BEN, &request).unwrap();
+    world.run();
+    hide(world, laptop, ANA);
+    world.rotate(laptop);
+    world.run();
+    world.put(BEN, doc, "x", "under the laptop's key");
+    world.run();
+    (laptop, doc)
 }
 
 #[test]
@@ -198,20 +217,7 @@ fn two_removals_at_once_whose_key_changes_cross_end_in_one_key_for_those_who_sta
 #[test]
 fn what_was_written_under_a_key_from_beyond_the_cut_off_can_still_be_read() {
     let mut world = World::online(139);
-    let laptop = world.link(ANA);
-    let doc = world.new_doc(BEN, Ownership::Common);
-    world.put(laptop, doc, "x", "1");
-    world.run();
-    // Ben's tablet joins; the laptop happens to be the one that changes the key, and the
-    // phone, which has not heard of that, removes the laptop.
-    let (_, request) = world.new_half(BEN);
-    world.propose(BEN, &request).unwrap();
-    world.run();
-    hide(&mut world, laptop, ANA);
-    world.rotate(laptop);
-    world.run();
-    world.put(BEN, doc, "x", "under the laptop's key");
-    world.run();
+    let (laptop, doc) = under_a_key_from_beyond(&mut world);
     let by_laptop = world.relay.log.iter().rev().find_map(|bytes| {
         let envelope = Envelope::parse(bytes).unwrap();
         (envelope.header().kind == EnvelopeType::Epoch).then(|| EpochId::from(envelope.id()))

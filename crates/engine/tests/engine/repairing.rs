@@ -5,7 +5,7 @@ use ajar_protocol::epoch::EpochReason;
 use ajar_protocol::{DocId, Envelope, EnvelopeType};
 
 use crate::new_words::newest_epoch;
-use crate::removal::{hide, keys, opened};
+use crate::removal::{keys, opened, under_a_key_from_beyond};
 use crate::schedule::{kinds, written_under};
 use crate::world::{ANA, BEN, HOUR, World};
 
@@ -140,20 +140,7 @@ fn two_removals_whose_keys_were_changed_offline_merge_for_those_who_stay() {
 #[test]
 fn a_laptop_linked_at_a_refilled_relay_reads_what_was_under_a_removed_devices_key() {
     let mut world = World::online(243);
-    let laptop = world.link(ANA);
-    let doc = world.new_doc(BEN, Ownership::Common);
-    world.put(laptop, doc, "x", "1");
-    world.run();
-    // As in the story of a key from beyond the cut-off: the laptop changes the key, Ben
-    // writes under it, and the phone, which has not heard of it, removes the laptop.
-    let (_, request) = world.new_half(BEN);
-    world.propose(BEN, &request).unwrap();
-    world.run();
-    hide(&mut world, laptop, ANA);
-    world.rotate(laptop);
-    world.run();
-    world.put(BEN, doc, "x", "under the laptop's key");
-    world.run();
+    let (laptop, doc) = under_a_key_from_beyond(&mut world);
     let device = world.devices[laptop].home.device();
     world.disconnect(laptop);
     world.propose_removal(ANA, laptop);
@@ -199,18 +186,7 @@ fn a_laptop_linked_at_a_refilled_relay_reads_what_was_under_a_removed_devices_ke
 #[test]
 fn a_new_device_that_restarts_before_it_has_connected_keeps_what_it_was_handed() {
     let mut world = World::online(244);
-    let laptop = world.link(ANA);
-    let doc = world.new_doc(BEN, Ownership::Common);
-    world.put(laptop, doc, "x", "1");
-    world.run();
-    let (_, request) = world.new_half(BEN);
-    world.propose(BEN, &request).unwrap();
-    world.run();
-    hide(&mut world, laptop, ANA);
-    world.rotate(laptop);
-    world.run();
-    world.put(BEN, doc, "x", "under the laptop's key");
-    world.run();
+    let (laptop, doc) = under_a_key_from_beyond(&mut world);
     world.disconnect(laptop);
     world.propose_removal(ANA, laptop);
     world.run();
