@@ -5,7 +5,7 @@ use std::fmt;
 
 use ajar_protocol::{
     DeviceId, DevicePublic,
-    label::{ENV_SIG, LINK_COSIGN, LINK_POP, LINK_SIG, RELAY_AUTH},
+    label::{ENV_SIG, LINK_COSIGN, LINK_POP, LINK_SIG, RELAY_AUTH, RELAY_CMD},
     link::signed_message,
 };
 use ed25519_dalek::{Signer, SigningKey};
@@ -126,6 +126,12 @@ impl DeviceSecrets {
         sign(&self.sign, ENV_SIG, id)
     }
 
+    /// Signs a command to a relay with the envelope key (§2.10, §2.12).
+    #[must_use]
+    pub fn sign_relay_command(&self, hash: &[u8; 32]) -> [u8; 64] {
+        sign(&self.sign, RELAY_CMD, hash)
+    }
+
     /// Signs a relay login with the login key (§2.8).
     #[must_use]
     pub fn sign_relay_auth(&self, hash: &[u8; 32]) -> [u8; 64] {
@@ -190,6 +196,7 @@ mod tests {
             (public.sign, LINK_COSIGN, device.sign_cosign(&hash)),
             (public.sign, ENV_SIG, device.sign_envelope(&hash)),
             (public.auth, RELAY_AUTH, device.sign_relay_auth(&hash)),
+            (public.sign, RELAY_CMD, device.sign_relay_command(&hash)),
         ];
         for (right, (_, _, signature)) in cases.iter().enumerate() {
             for (tried, (key, label, _)) in cases.iter().enumerate() {

@@ -238,6 +238,12 @@ impl<S: Store> Replica<S> {
             // A refusal ends the connection, which is the driver's business; mailboxes and
             // recoveries are other kinds of connection.
             RelayMsg::Refused(_)
+            | RelayMsg::Trimmed(_)
+            | RelayMsg::Ready
+            | RelayMsg::TrimStored(_)
+            | RelayMsg::TrimNotStored(..)
+            | RelayMsg::BlobsMissing(_)
+            | RelayMsg::BlobsDeleted(_)
             | RelayMsg::Genesis(_)
             | RelayMsg::MailboxOpened(_)
             | RelayMsg::MailboxPeer(_)

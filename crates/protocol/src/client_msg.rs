@@ -1,11 +1,12 @@
 //! What a client says to a relay.
 
 use crate::auth::Login;
+use crate::blob_msg::{DeleteBlobs, read_blobs, write_blobs};
 use crate::codec::{Reader, Writer};
 use crate::error::Malformed;
 use crate::frame::{self, Tag};
 use crate::frontier::Frontier;
-use crate::id::PartyId;
+use crate::id::{BlobId, PartyId};
 use crate::limits;
 use crate::mailbox::Purpose;
 
@@ -60,6 +61,16 @@ pub enum ClientMsg {
     },
     /// An envelope, own or another device's.
     Append(Vec<u8>),
+    /// Nothing follows: send what a device needs that cannot go on from its frontier. The trim
+    /// record, all EPOCHs, the newest snapshots and endorsements come, then
+    /// [`RelayMsg::Ready`](crate::relay_msg::RelayMsg::Ready).
+    Bootstrap,
+    /// A trim record ([`crate::trim::TrimRecord`]).
+    Trim(Vec<u8>),
+    /// `u16 n { blob 32 }`, ascending: which of these are missing?
+    AskBlobs(Vec<BlobId>),
+    /// A signed deletion.
+    DeleteBlobs(DeleteBlobs),
     /// `u8 purpose`
     MailboxOpen(Purpose),
     /// `u32 nameplate`
@@ -121,6 +132,15 @@ impl ClientMsg {
                 Tag::Subscribe
             }
             Self::Append(envelope) => return frame::wrap(Tag::Append, envelope),
+            Self::Bootstrap => Tag::Bootstrap,
+            Self::Trim(record) => return frame::wrap(Tag::Trim, record),
+            Self::AskBlobs(blobs) => {
+                write_blobs(&mut out, blobs);
+                Tag::AskBlobs
+            }
+            Self::DeleteBlobs(command) => {
+                return frame::wrap(Tag::DeleteBlobs, &command.encode());
+            }
             Self::MailboxOpen(purpose) => {
                 out.u8(*purpose as u8);
                 Tag::MailboxOpen
@@ -163,6 +183,10 @@ impl ClientMsg {
                 frontier: Frontier::decode(&mut reader)?,
             },
             Tag::Append => return bounded(body, limits::ENVELOPE, "envelope").map(Self::Append),
+            Tag::Bootstrap => Self::Bootstrap,
+            Tag::Trim => return bounded(body, limits::TRIM, "trim record").map(Self::Trim),
+            Tag::AskBlobs => Self::AskBlobs(read_blobs(&mut reader)?),
+            Tag::DeleteBlobs => return DeleteBlobs::parse(body).map(Self::DeleteBlobs),
             Tag::MailboxOpen => Self::MailboxOpen(Purpose::from_byte(reader.u8()?)?),
             Tag::MailboxJoin => Self::MailboxJoin(reader.u32()?),
             Tag::MailboxSend => {

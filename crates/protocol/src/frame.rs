@@ -22,12 +22,24 @@ pub enum Tag {
     Subscribe = 4,
     /// Client: an envelope to store and forward.
     Append = 5,
+    /// Client: send what a device needs that cannot go on from its frontier.
+    Bootstrap = 6,
+    /// Client: a signed trim record.
+    Trim = 7,
+    /// Client: which of these blobs are missing?
+    AskBlobs = 8,
+    /// Client: a signed deletion of blobs.
+    DeleteBlobs = 9,
     /// Client: opens a pairing mailbox.
     MailboxOpen = 16,
     /// Client: joins a pairing mailbox.
     MailboxJoin = 17,
     /// Client: a message for the other side of the mailbox.
     MailboxSend = 18,
+    /// Client, on a stream of its own: stores a blob.
+    BlobPut = 32,
+    /// Client, on a stream of its own: asks for a blob.
+    BlobGet = 33,
     /// Relay: login accepted.
     Welcome = 128,
     /// Relay: refused; the connection ends.
@@ -50,12 +62,30 @@ pub enum Tag {
     CaughtUp = 137,
     /// Relay: genesis of the space that a recovery login has found.
     Genesis = 138,
+    /// Relay: the log is trimmed to this; what was asked for begins before.
+    Trimmed = 139,
+    /// Relay: everything that a bootstrap needs has been sent.
+    Ready = 140,
+    /// Relay: the log is trimmed to the snapshot of this id.
+    TrimStored = 141,
+    /// Relay: it was not trimmed.
+    TrimNotStored = 142,
     /// Relay: the mailbox is open under this number.
     MailboxOpened = 144,
     /// Relay: the other side is there.
     MailboxPeer = 145,
     /// Relay: a message from the other side.
     MailboxMessage = 146,
+    /// Relay: these blobs are missing.
+    BlobsMissing = 147,
+    /// Relay: a deletion is done.
+    BlobsDeleted = 148,
+    /// Relay, on the stream of a blob: send from this offset.
+    BlobFrom = 160,
+    /// Relay, on the stream of a blob: it is durable.
+    BlobStored = 161,
+    /// Relay, on the stream of a blob: its length; the bytes follow.
+    BlobIs = 162,
 }
 
 impl Tag {
@@ -63,10 +93,11 @@ impl Tag {
     #[must_use]
     pub fn from_byte(byte: u8) -> Option<Self> {
         use Tag::{
-            Admitted, Append, AppendLink, CaughtUp, Envelope, Genesis, Introduce, Link,
-            LinkNotStored, LinkStored, Login, MailboxJoin, MailboxMessage, MailboxOpen,
-            MailboxOpened, MailboxPeer, MailboxSend, NotStored, Refused, Stored, Subscribe,
-            Welcome,
+            Admitted, Append, AppendLink, AskBlobs, BlobFrom, BlobGet, BlobIs, BlobPut, BlobStored,
+            BlobsDeleted, BlobsMissing, Bootstrap, CaughtUp, DeleteBlobs, Envelope, Genesis,
+            Introduce, Link, LinkNotStored, LinkStored, Login, MailboxJoin, MailboxMessage,
+            MailboxOpen, MailboxOpened, MailboxPeer, MailboxSend, NotStored, Ready, Refused,
+            Stored, Subscribe, Trim, TrimNotStored, TrimStored, Trimmed, Welcome,
         };
         let all = [
             Login,
@@ -74,6 +105,12 @@ impl Tag {
             AppendLink,
             Subscribe,
             Append,
+            Bootstrap,
+            Trim,
+            AskBlobs,
+            DeleteBlobs,
+            BlobPut,
+            BlobGet,
             MailboxOpen,
             MailboxJoin,
             MailboxSend,
@@ -88,6 +125,15 @@ impl Tag {
             NotStored,
             CaughtUp,
             Genesis,
+            Trimmed,
+            Ready,
+            TrimStored,
+            TrimNotStored,
+            BlobsMissing,
+            BlobsDeleted,
+            BlobFrom,
+            BlobStored,
+            BlobIs,
             MailboxOpened,
             MailboxPeer,
             MailboxMessage,

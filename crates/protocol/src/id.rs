@@ -94,6 +94,10 @@ id!(
     LinkHash, 32
 );
 id!(
+    /// A blob: SHA-256 of its ciphertext (protocol §2.12).
+    BlobId, 32
+);
+id!(
     /// A document: random, so it says nothing.
     DocId, 16
 );

@@ -33,6 +33,14 @@ pub const MHEAD: &str = "ajar/v1/mhead";
 pub const ACTOR: &str = "ajar/v1/actor";
 /// Document that has its place in a space by a name.
 pub const NAMED_DOC: &str = "ajar/v1/named-doc";
+/// Commands of a device to its relay: trims and deletions.
+pub const RELAY_CMD: &str = "ajar/v1/relay-cmd";
+/// Trim statement, before it is signed under [`RELAY_CMD`].
+pub const TRIM: &str = "ajar/v1/trim";
+/// Deletion of blobs, before it is signed under [`RELAY_CMD`].
+pub const DELETE_BLOBS: &str = "ajar/v1/delete-blobs";
+/// Documents and heads of a pack.
+pub const PACK_HEADS: &str = "ajar/v1/pack-heads";
 /// Login at a relay.
 pub const RELAY_AUTH: &str = "ajar/v1/relay-auth";
 /// Permit that a relay gives to a space it has admitted.

@@ -10,6 +10,8 @@
 
 pub mod address;
 pub mod auth;
+pub mod blob_msg;
+pub mod burn;
 pub mod chain;
 pub mod changes;
 pub mod client_msg;
@@ -27,6 +29,8 @@ pub mod limits;
 pub mod link;
 pub mod mailbox;
 pub mod relay_msg;
+pub mod snapshot;
+pub mod trim;
 pub mod version;
 
 pub use chain::{AppendOutcome, ChainError, PartyChain};
@@ -34,5 +38,5 @@ pub use envelope::{Envelope, EnvelopeHeader, EnvelopeType, VerifiedEnvelope};
 pub use error::Malformed;
 pub use frontier::{Frontier, Position};
 pub use genesis::SpaceGenesis;
-pub use id::{DeviceId, DocId, EnvelopeId, EpochId, LinkHash, PartyId, SpaceId};
+pub use id::{BlobId, DeviceId, DocId, EnvelopeId, EpochId, LinkHash, PartyId, SpaceId};
 pub use link::{DevicePublic, Link, LinkBody, LinkKind};

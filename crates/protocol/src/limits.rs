@@ -44,5 +44,27 @@ pub const FRONTIER: usize = 2 * DEVICES_EVER;
 pub const MAILBOX_MESSAGE: usize = 16 << 10;
 /// Messages one side may put into a pairing mailbox.
 pub const MAILBOX_MESSAGES: usize = 8;
+/// Largest content of a blob, in bytes (25 MiB): a large photo; bounds what one download costs.
+pub const BLOB_CONTENT: u64 = 25 << 20;
+/// Largest ciphertext of a blob, in bytes: the content, its padding (at most an eighth) and a
+/// tag for each 64 KiB.
+pub const BLOB: u64 = 29 << 20;
+/// Blobs named in one message or deletion.
+pub const BLOBS_PER_MESSAGE: usize = 1024;
+/// Documents that one BURN may name.
+pub const DOCS_PER_BURN: usize = 256;
+/// Blobs that one BURN may name.
+pub const BLOBS_PER_BURN: usize = 4096;
+/// Packs of one snapshot: a hundred thousand documents in a thousand months, several to each.
+pub const PACKS: usize = 4096;
+/// Burned documents that a snapshot names; with [`PACKS`] and [`RETIRED_EPOCHS`] at their limit
+/// it still fits into one envelope.
+pub const BURNED_DOCS: usize = 20_000;
+/// Epochs that one snapshot gives up.
+pub const RETIRED_EPOCHS: usize = 1024;
+/// Heads of one document: devices that wrote at the same time.
+pub const HEADS_PER_DOC: usize = 1024;
+/// Largest trim record, in bytes.
+pub const TRIM: usize = 64 << 10;
 /// Longest relay host name in an address, in bytes.
 pub const HOST: usize = 255;

@@ -1,12 +1,13 @@
 //! What a relay says to a client. Nothing in here decides about membership or content: a
 //! client checks everything itself.
 
+use crate::blob_msg::{read_blobs, write_blobs};
 use crate::client_msg::{ChainPosition, bounded, read_chains, write_chains};
 use crate::codec::{Reader, Writer};
 use crate::error::Malformed;
 use crate::frame::{self, Tag};
 use crate::frontier::Frontier;
-use crate::id::{DeviceId, EnvelopeId, PartyId};
+use crate::id::{BlobId, DeviceId, EnvelopeId, PartyId};
 use crate::limits;
 use crate::mailbox::Purpose;
 
@@ -37,6 +38,10 @@ pub enum Refusal {
     NoMailbox = 10,
     /// The author's device has been revoked before this envelope.
     Revoked = 11,
+    /// No such blob in this space.
+    NoBlob = 12,
+    /// Too many transfers of blobs at a time.
+    TooMany = 13,
 }
 
 impl Refusal {
@@ -53,6 +58,8 @@ impl Refusal {
             9 => Self::Unavailable,
             10 => Self::NoMailbox,
             11 => Self::Revoked,
+            12 => Self::NoBlob,
+            13 => Self::TooMany,
             _ => return Err(Malformed::Value("reason of a refusal")),
         })
     }
@@ -62,7 +69,12 @@ impl Refusal {
     pub fn is_passing(self) -> bool {
         matches!(
             self,
-            Self::Gap | Self::Quota | Self::DiskFull | Self::RateLimited | Self::Unavailable
+            Self::Gap
+                | Self::Quota
+                | Self::DiskFull
+                | Self::RateLimited
+                | Self::Unavailable
+                | Self::TooMany
         )
     }
 }
@@ -123,6 +135,19 @@ pub enum RelayMsg {
     /// The signed genesis of the space, before the welcome of a recovery login: whoever has
     /// only the twelve words does not know it.
     Genesis(Vec<u8>),
+    /// A trim record ([`crate::trim::TrimRecord`]): what was subscribed to begins before it, or
+    /// a bootstrap begins with it.
+    Trimmed(Vec<u8>),
+    /// Everything that a bootstrap needs has been sent.
+    Ready,
+    /// `id 32`: trimmed to this snapshot, durably.
+    TrimStored(EnvelopeId),
+    /// `id 32 | u8 reason`
+    TrimNotStored(EnvelopeId, Refusal),
+    /// `u16 n { blob 32 }`, ascending: of those asked about, these are missing.
+    BlobsMissing(Vec<BlobId>),
+    /// `u16 n { blob 32 }`, ascending: these are not there any more.
+    BlobsDeleted(Vec<BlobId>),
     /// `u32 nameplate`
     MailboxOpened(u32),
     /// `u8 purpose`: the other side is there.
@@ -188,6 +213,24 @@ impl RelayMsg {
             }
             Self::CaughtUp => Tag::CaughtUp,
             Self::Genesis(genesis) => return frame::wrap(Tag::Genesis, genesis),
+            Self::Trimmed(record) => return frame::wrap(Tag::Trimmed, record),
+            Self::Ready => Tag::Ready,
+            Self::TrimStored(id) => {
+                out.raw(&id.0);
+                Tag::TrimStored
+            }
+            Self::TrimNotStored(id, reason) => {
+                out.raw(&id.0).u8(*reason as u8);
+                Tag::TrimNotStored
+            }
+            Self::BlobsMissing(blobs) => {
+                write_blobs(&mut out, blobs);
+                Tag::BlobsMissing
+            }
+            Self::BlobsDeleted(blobs) => {
+                write_blobs(&mut out, blobs);
+                Tag::BlobsDeleted
+            }
             Self::MailboxOpened(nameplate) => {
                 out.u32(*nameplate);
                 Tag::MailboxOpened
@@ -236,6 +279,17 @@ impl RelayMsg {
             }
             Tag::CaughtUp => Self::CaughtUp,
             Tag::Genesis => return bounded(body, limits::GENESIS, "genesis").map(Self::Genesis),
+            Tag::Trimmed => {
+                return bounded(body, limits::TRIM, "trim record").map(Self::Trimmed);
+            }
+            Tag::Ready => Self::Ready,
+            Tag::TrimStored => Self::TrimStored(EnvelopeId(reader.array()?)),
+            Tag::TrimNotStored => {
+                let id = EnvelopeId(reader.array()?);
+                Self::TrimNotStored(id, Refusal::from_byte(reader.u8()?)?)
+            }
+            Tag::BlobsMissing => Self::BlobsMissing(read_blobs(&mut reader)?),
+            Tag::BlobsDeleted => Self::BlobsDeleted(read_blobs(&mut reader)?),
             Tag::MailboxOpened => Self::MailboxOpened(reader.u32()?),
             Tag::MailboxPeer => Self::MailboxPeer(Purpose::from_byte(reader.u8()?)?),
             Tag::MailboxMessage => {

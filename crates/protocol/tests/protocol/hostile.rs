@@ -24,6 +24,8 @@ fn ends_freely(name: &str, bytes: &[u8]) -> bool {
     let free = [
         frame::Tag::AppendLink,
         frame::Tag::Append,
+        frame::Tag::Trim,
+        frame::Tag::Trimmed,
         frame::Tag::MailboxSend,
         frame::Tag::Link,
         frame::Tag::Genesis,

@@ -56,7 +56,7 @@ fn an_empty_frame_or_an_unknown_tag_is_refused() {
         |b: &[u8]| RelayMsg::parse(b).map(drop),
     ] {
         assert!(matches!(parse(&[]), Err(Malformed::Truncated(_))));
-        for tag in [0, 6, 15, 19, 127, 139, 147, 255] {
+        for tag in [0, 10, 15, 19, 34, 127, 149, 159, 163, 255] {
             assert!(matches!(parse(&[tag]), Err(Malformed::Kind(_))));
         }
     }
@@ -71,6 +71,9 @@ fn tags_are_distinct_and_each_side_has_its_half() {
         .chain(samples::relay_messages().iter().map(RelayMsg::to_frame))
         .map(|frame| frame[4])
         .collect::<std::collections::BTreeSet<u8>>();
+    // Those of blobs have a stream of their own.
+    let blobs = samples::blob_frames().into_iter().map(|frame| frame[4]);
+    let messages: std::collections::BTreeSet<u8> = messages.into_iter().chain(blobs).collect();
     let all: std::collections::BTreeSet<u8> = tags.iter().map(|tag| *tag as u8).collect();
     assert_eq!(messages, all, "a tag without a sample, or the reverse");
     for message in samples::client_messages() {
@@ -191,7 +194,7 @@ fn unknown_purposes_credentials_and_refusals_are_refused() {
         bytes.extend([0; 64]);
         assert!(matches!(ClientMsg::parse(&bytes), Err(Malformed::Value(_))));
     }
-    for reason in [0, 12, 255] {
+    for reason in [0, 14, 255] {
         assert!(matches!(
             RelayMsg::parse(&[Tag::Refused as u8, reason]),
             Err(Malformed::Value(_))
@@ -206,8 +209,8 @@ fn a_refusal_that_may_pass_says_so() {
         .filter(|reason| reason.is_passing())
         .map(|reason| reason as u8)
         .collect();
-    assert_eq!(passing, [5, 6, 7, 8, 9]);
-    assert_eq!(samples::refusals().len(), Refusal::Revoked as usize);
+    assert_eq!(passing, [5, 6, 7, 8, 9, 13]);
+    assert_eq!(samples::refusals().len(), Refusal::TooMany as usize);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use ajar_protocol::address::RelayAddress;
 use ajar_protocol::auth::{Login, login_hash, permit};
+use ajar_protocol::blob_msg::{BlobReply, BlobRequest, DeleteBlobs};
 use ajar_protocol::changes::{Changes, DocChanges, join, split};
 use ajar_protocol::client_msg::{ChainPosition, ClientMsg, Credential};
 use ajar_protocol::codec::{Reader, Writer};
@@ -13,8 +14,8 @@ use ajar_protocol::link::{LeaveMode, LinkPlace, signed_message};
 use ajar_protocol::mailbox::Purpose;
 use ajar_protocol::relay_msg::{EnvelopeName, Refusal, RelayMsg};
 use ajar_protocol::{
-    DeviceId, DocId, Envelope, EnvelopeHeader, EnvelopeId, EnvelopeType, EpochId, Frontier, Link,
-    LinkBody, Malformed, PartyChain, PartyId, Position, SpaceGenesis, SpaceId, label,
+    BlobId, DeviceId, DocId, Envelope, EnvelopeHeader, EnvelopeId, EnvelopeType, EpochId, Frontier,
+    Link, LinkBody, Malformed, PartyChain, PartyId, Position, SpaceGenesis, SpaceId, label,
 };
 use ed25519_dalek::{Signer, SigningKey};
 
@@ -224,6 +225,15 @@ pub(crate) fn client_messages() -> Vec<ClientMsg> {
             frontier: frontier(),
         },
         ClientMsg::Append(epoch_envelope(&ana(), &ben()).as_bytes().to_vec()),
+        ClientMsg::Bootstrap,
+        ClientMsg::Trim(noise::<200>("trim record").to_vec()),
+        ClientMsg::AskBlobs(vec![BlobId([1; 32]), BlobId([2; 32])]),
+        ClientMsg::DeleteBlobs(DeleteBlobs::sign(
+            SpaceId(noise("space")),
+            DeviceId(noise("device")),
+            vec![BlobId([1; 32])],
+            &key,
+        )),
         ClientMsg::MailboxOpen(Purpose::DeviceLink),
         ClientMsg::MailboxOpen(Purpose::PartnerLink),
         ClientMsg::MailboxJoin(4711),
@@ -233,8 +243,8 @@ pub(crate) fn client_messages() -> Vec<ClientMsg> {
 
 pub(crate) fn refusals() -> Vec<Refusal> {
     use Refusal::{
-        BadCredential, Conflict, DiskFull, Gap, NoMailbox, NotAdmitted, Quota, RateLimited,
-        Revoked, Unavailable, Violation,
+        BadCredential, Conflict, DiskFull, Gap, NoBlob, NoMailbox, NotAdmitted, Quota, RateLimited,
+        Revoked, TooMany, Unavailable, Violation,
     };
     vec![
         NotAdmitted,
@@ -248,6 +258,20 @@ pub(crate) fn refusals() -> Vec<Refusal> {
         Unavailable,
         NoMailbox,
         Revoked,
+        NoBlob,
+        TooMany,
+    ]
+}
+
+/// One frame of every kind on the stream of a blob.
+pub(crate) fn blob_frames() -> Vec<Vec<u8>> {
+    let blob = BlobId([1; 32]);
+    vec![
+        BlobRequest::Put { blob, length: 9 }.to_frame(),
+        BlobRequest::Get { blob, offset: 3 }.to_frame(),
+        BlobReply::From(3).to_frame(),
+        BlobReply::Stored.to_frame(),
+        BlobReply::Is(9).to_frame(),
     ]
 }
 
@@ -272,6 +296,11 @@ pub(crate) fn relay_messages() -> Vec<RelayMsg> {
         RelayMsg::Stored(name),
         RelayMsg::CaughtUp,
         RelayMsg::Genesis(noise::<164>("genesis").to_vec()),
+        RelayMsg::Trimmed(noise::<200>("trim record").to_vec()),
+        RelayMsg::Ready,
+        RelayMsg::TrimStored(EnvelopeId(noise("envelope"))),
+        RelayMsg::BlobsMissing(vec![BlobId([1; 32])]),
+        RelayMsg::BlobsDeleted(vec![BlobId([1; 32]), BlobId([2; 32])]),
         RelayMsg::MailboxOpened(9999),
         RelayMsg::MailboxPeer(Purpose::PartnerLink),
         RelayMsg::MailboxMessage(noise::<33>("PAKE message").to_vec()),
@@ -280,6 +309,7 @@ pub(crate) fn relay_messages() -> Vec<RelayMsg> {
         all.push(RelayMsg::Refused(reason));
         all.push(RelayMsg::LinkNotStored { party, seq, reason });
         all.push(RelayMsg::NotStored(name, reason));
+        all.push(RelayMsg::TrimNotStored(name.id, reason));
     }
     all
 }
