@@ -56,10 +56,15 @@ impl<S: Store> Replica<S> {
                 }
             }
         }
-        let docs: Vec<_> = self.documents().map(|info| info.id).collect();
+        let docs = self.ids_from(0).unwrap_or_else(|error| {
+            checked.findings.push(format!("the documents: {error}"));
+            Vec::new()
+        });
         for doc in docs {
             match self.document(&doc) {
                 Ok(_) => checked.documents += 1,
+                // It has no changes now.
+                Err(EngineError::Misuse(_)) => {}
                 Err(error) => checked.findings.push(format!("document {doc:?}: {error}")),
             }
         }

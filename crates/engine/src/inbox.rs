@@ -447,7 +447,7 @@ impl<S: Store> Replica<S> {
             .any(|(author, _)| author == device);
         for item in &content.docs {
             let size: u64 = item.changes.iter().map(|change| change.len() as u64).sum();
-            let row = self.directory.row(&item.doc).copied();
+            let row = self.row(&item.doc)?;
             let empty = Loaded::empty();
             let loaded = match &row {
                 Some(row) => {
@@ -482,7 +482,7 @@ impl<S: Store> Replica<S> {
         let mut touched = Vec::with_capacity(checked.len());
         let mut good = true;
         for (doc, changes) in checked {
-            let mut loaded = match self.directory.row(&doc).copied() {
+            let mut loaded = match self.row(&doc)? {
                 Some(row) => {
                     self.cache
                         .load(&row, &mut self.store, &self.pending.batch)?;

@@ -16,6 +16,7 @@ pub mod error;
 mod handed_over;
 mod inbox;
 mod links;
+mod listing;
 mod loose;
 pub mod membership;
 mod missing;

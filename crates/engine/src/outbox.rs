@@ -148,7 +148,7 @@ impl<S: Store> Replica<S> {
             }
             size += raw.len() + 64;
             ops += count;
-            let incarnation = self.directory.row(&doc).map_or(0, |row| row.incarnation);
+            let incarnation = self.row(&doc)?.map_or(0, |row| row.incarnation);
             made.push(DocChanges {
                 doc,
                 incarnation,
@@ -167,7 +167,7 @@ impl<S: Store> Replica<S> {
         if !documents::may_write(&doc, self.space.place) {
             return Err(EngineError::from(Misuse::NotYours(doc)).into());
         }
-        let row = self.directory.row(&doc).copied();
+        let row = self.row(&doc)?;
         if row.is_none() && self.directory.len() >= documents::MAX_DOCUMENTS {
             return Err(EngineError::from(Misuse::LimitReached).into());
         }
@@ -275,21 +275,16 @@ impl<S: Store> Replica<S> {
         changes: impl Iterator<Item = &'a [u8]>,
     ) -> Result<(), EngineError> {
         let chunk = encode_chunk(changes);
-        if self.directory.row(doc).is_none() {
-            self.directory.update(*doc, |_| ());
-        }
-        let mut row = *self
-            .directory
-            .row(doc)
-            .ok_or(EngineError::Bug("a document without a row"))?;
         let mut loaded = self
             .cache
             .take(doc)
             .ok_or(EngineError::Bug("a document is not loaded"))?;
-        store_chunk(&mut row, &loaded, chunk, &mut self.pending.batch);
+        let batch = &mut self.pending.batch;
+        self.directory.update(*doc, &mut self.store, |row| {
+            store_chunk(row, &loaded, chunk, batch);
+        })?;
         loaded.unstored = false;
         self.cache.insert(*doc, loaded);
-        self.directory.update(*doc, |slot| *slot = row);
         Ok(())
     }
 

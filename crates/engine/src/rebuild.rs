@@ -133,7 +133,12 @@ impl<S: Store> Replica<S> {
                 touched.extend(content.docs.iter().map(|item| (item.doc, by)));
             }
         }
-        touched.retain(|doc, _| self.directory.row(doc).is_some());
+        let docs: Vec<DocId> = touched.keys().copied().collect();
+        for doc in docs {
+            if self.row(&doc)?.is_none() {
+                touched.remove(&doc);
+            }
+        }
         let last = self.stored_envelope(device, keep)?;
         for counter in keep + 1..=known {
             // A valid epoch stays: others may have written under it before they knew.
@@ -197,7 +202,8 @@ impl<S: Store> Replica<S> {
             if device == self.space.device {
                 // Our next change there must not take the number of one that may come back.
                 for doc in docs {
-                    self.directory.update(*doc, |row| row.incarnation += 1);
+                    self.directory
+                        .update(*doc, &mut self.store, |row| row.incarnation += 1)?;
                 }
             }
         }
@@ -205,9 +211,9 @@ impl<S: Store> Replica<S> {
             let (device, by) = gone.get(&doc).copied().unwrap_or(first);
             self.cache.drop_doc(&doc);
             let batch = &mut self.pending.batch;
-            self.directory.update(doc, |row| {
+            self.directory.update(doc, &mut self.store, |row| {
                 store_anew(row, &remade.loaded, remade.chunks, batch)
-            });
+            })?;
             self.pending.events.push(Event::DocumentChanged {
                 doc,
                 by,
@@ -305,7 +311,7 @@ impl<S: Store> Replica<S> {
     /// Whether all these changes are in the documents.
     pub(crate) fn is_in_documents(&mut self, content: &Changes) -> Result<bool, EngineError> {
         for item in &content.docs {
-            let Some(row) = self.directory.row(&item.doc).copied() else {
+            let Some(row) = self.row(&item.doc)? else {
                 return Ok(false);
             };
             let loaded = self

@@ -14,10 +14,11 @@ use ajar_protocol::{
 use automerge::Automerge;
 
 use crate::clock::Now;
-use crate::documents::{self, Cache, Directory, Owner, Ownership};
+use crate::documents::{self, Cache, Directory, DocMeta, Ownership};
 use crate::epochs::Epochs;
 use crate::error::{EngineError, Misuse};
 use crate::handed_over::epochs_to_keep;
+use crate::listing::convert_directory;
 use crate::notice::{Notice, NoticeKind, Notices};
 use crate::output::Event;
 use crate::space::Space;
@@ -174,22 +175,14 @@ impl<S: Store> Replica<S> {
         let mut need = |key: Key, what| store.load(&key)?.ok_or(EngineError::Damaged(what));
         let genesis = SpaceGenesis::parse(&need(Key::Genesis, "the genesis is missing")?)
             .map_err(|_| EngineError::Damaged("the genesis"))?;
-        let meta = Meta::decode(&need(Key::Meta, "the state is missing")?)
+        let mut meta = Meta::decode(&need(Key::Meta, "the state is missing")?)
             .map_err(|_| EngineError::Damaged("the state"))?;
-        let progress = Progress::decode(&need(Key::Frontier, "the frontier is missing")?)
+        let mut progress = Progress::decode(&need(Key::Frontier, "the frontier is missing")?)
             .map_err(|_| EngineError::Damaged("the frontier"))?;
+        convert_directory(&mut store, &mut meta, &mut progress)?;
         let chains = load_chains(&mut store, &genesis, &meta)?;
         let space = Space::new(genesis, chains, secrets, meta.place)?;
-        let mut need = |key: Key, what| store.load(&key)?.ok_or(EngineError::Damaged(what));
-        let mut directory = Directory::default();
-        for page in 0..meta.pages {
-            directory
-                .load_page(&need(
-                    Key::DocPage(page),
-                    "a page of the directory is missing",
-                )?)
-                .map_err(|_| EngineError::Damaged("the directory of documents"))?;
-        }
+        let directory = Directory::new(progress.documents);
         let notices = match store.load(&Key::Notices)? {
             Some(bytes) => {
                 Notices::decode(&bytes).map_err(|_| EngineError::Damaged("the notices"))?
@@ -270,10 +263,10 @@ impl<S: Store> Replica<S> {
             ))?;
         }
         self.directory.save(&mut pending.batch);
-        let pages = u32::try_from(self.directory.pages()).unwrap_or(u32::MAX);
-        if pages != self.meta.pages {
-            self.meta.pages = pages;
-            pending.meta = true;
+        let documents = self.directory.counts();
+        if documents != self.progress.documents {
+            self.progress.documents = documents;
+            pending.progress = true;
         }
         if pending.meta {
             self.meta.links = self.space.chains.iter().map(PartyChain::next_seq).collect();
@@ -314,11 +307,7 @@ impl<S: Store> Replica<S> {
         self.meta = Meta::decode(&read(&mut self.store, Key::Meta)?).map_err(damaged)?;
         self.progress =
             Progress::decode(&read(&mut self.store, Key::Frontier)?).map_err(damaged)?;
-        self.directory = Directory::default();
-        for page in 0..self.meta.pages {
-            let bytes = read(&mut self.store, Key::DocPage(page))?;
-            self.directory.load_page(&bytes).map_err(damaged)?;
-        }
+        self.directory = Directory::new(self.progress.documents);
         self.notices = match self.store.load(&Key::Notices)? {
             Some(bytes) => Notices::decode(&bytes).map_err(damaged)?,
             None => Notices::default(),
@@ -523,36 +512,14 @@ impl<S: Store> Replica<S> {
         documents::named_id(&self.space.id, Ownership::Mine, place, name)
     }
 
-    /// All documents, in the order in which they came.
-    pub fn documents(&self) -> impl Iterator<Item = DocInfo> + '_ {
-        let rows = self.directory.rows().iter();
-        rows.filter(|row| row.exists())
-            .map(|row| self.info(&row.doc, row.bytes))
-    }
-
-    fn info(&self, doc: &DocId, bytes: u64) -> DocInfo {
-        let owner = match documents::owner(doc) {
-            Some(Owner::Party(place)) => Some(self.space.party_of(place)),
-            _ => None,
-        };
-        let writable = documents::may_write(doc, self.space.place);
-        DocInfo {
-            id: *doc,
-            owner,
-            writable,
-            bytes,
-        }
-    }
-
     /// Reads a document.
     ///
     /// # Errors
     /// [`Misuse::NoSuchDocument`], [`EngineError::Store`], [`EngineError::Damaged`].
     pub fn document(&mut self, doc: &DocId) -> Result<&Automerge, EngineError> {
-        let meta = *self
-            .directory
-            .row(doc)
-            .filter(|row| row.exists())
+        let meta = self
+            .row(doc)?
+            .filter(DocMeta::exists)
             .ok_or(Misuse::NoSuchDocument(*doc))?;
         let loaded = self
             .cache

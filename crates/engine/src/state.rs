@@ -8,6 +8,7 @@ use ajar_protocol::error::Malformed;
 use ajar_protocol::{DeviceId, EpochId, Frontier};
 use zeroize::Zeroizing;
 
+use crate::documents::Counts;
 use crate::error::EngineError;
 
 /// Slowly changing state.
@@ -15,8 +16,8 @@ use crate::error::EngineError;
 pub(crate) struct Meta {
     /// Links of each chain.
     pub(crate) links: Vec<u64>,
-    /// Pages of the directory of documents.
-    pub(crate) pages: u32,
+    /// Pages of rows that an older version wrote; they are to be converted.
+    pub(crate) old_pages: Option<u32>,
     /// Epochs by the envelope that created them, in order of arrival.
     pub(crate) epochs: Vec<(DeviceId, u64)>,
     /// When each of them was first seen here, in ms since 1970 by this device's clock; 0 when
@@ -87,10 +88,7 @@ impl Meta {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        out.u8(3)
-            .u8(u8::from(self.stale))
-            .u32(self.pages)
-            .u32(self.evidence);
+        out.u8(4).u8(u8::from(self.stale)).u32(self.evidence);
         out.u32(count(self.links.len()));
         for links in &self.links {
             out.u64(*links);
@@ -123,13 +121,15 @@ impl Meta {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes, "state of a replica");
         let version = reader.u8()?;
-        if !(1..=3).contains(&version) {
+        if !(1..=4).contains(&version) {
             return Err(Malformed::Version("state of a replica"));
         }
         let stale = reader.u8()? != 0;
+        // Up to version 3, the directory was pages of rows.
+        let old_pages = (version < 4).then(|| reader.u32()).transpose()?;
         let mut meta = Self {
             stale,
-            pages: reader.u32()?,
+            old_pages,
             evidence: reader.u32()?,
             ..Self::default()
         };
@@ -180,12 +180,14 @@ pub(crate) struct Progress {
     pub(crate) confirmed: u64,
     /// Envelopes that others have seen and we have not: counter, and since when (ms).
     pub(crate) heard: BTreeMap<DeviceId, (u64, i64)>,
+    /// How many documents there are.
+    pub(crate) documents: Counts,
 }
 
 impl Progress {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
-        out.u8(1);
+        out.u8(2);
         self.frontier.encode(&mut out);
         self.acked.encode(&mut out);
         out.u64(self.delivered).u64(self.confirmed);
@@ -193,12 +195,19 @@ impl Progress {
         for (device, (counter, since)) in &self.heard {
             out.raw(&device.0).u64(*counter).i64(*since);
         }
+        let Counts {
+            places,
+            rows,
+            existing,
+        } = self.documents;
+        out.u32(places).u32(rows).u32(existing);
         out.finish()
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes, "frontier of a replica");
-        if reader.u8()? != 1 {
+        let version = reader.u8()?;
+        if !(1..=2).contains(&version) {
             return Err(Malformed::Version("frontier of a replica"));
         }
         let mut progress = Self {
@@ -207,12 +216,21 @@ impl Progress {
             delivered: reader.u64()?,
             confirmed: reader.u64()?,
             heard: BTreeMap::new(),
+            documents: Counts::default(),
         };
         for _ in 0..reader.u32()? {
             let device = DeviceId(reader.array()?);
             progress
                 .heard
                 .insert(device, (reader.u64()?, reader.i64()?));
+        }
+        // Before version 2, the documents were counted at every start.
+        if version >= 2 {
+            progress.documents = Counts {
+                places: reader.u32()?,
+                rows: reader.u32()?,
+                existing: reader.u32()?,
+            };
         }
         reader.finish()?;
         Ok(progress)
@@ -271,7 +289,7 @@ mod tests {
     fn meta() -> Meta {
         Meta {
             links: vec![3, 1],
-            pages: 7,
+            old_pages: None,
             epochs: vec![(DeviceId([1; 32]), 1), (DeviceId([2; 32]), 9)],
             epoch_seen: vec![0, 1_767_225_600_000],
             permits: BTreeMap::from([([4; 32], [5; 64])]),
@@ -295,6 +313,11 @@ mod tests {
             delivered: 3,
             confirmed: 2,
             heard: BTreeMap::from([(DeviceId([9; 32]), (u64::MAX, -5))]),
+            documents: Counts {
+                places: 9,
+                rows: 8,
+                existing: 7,
+            },
         }
     }
 
@@ -308,9 +331,8 @@ mod tests {
     fn state_from_before_cut_offs_is_still_read() {
         let mut old = before_places();
         old.deferred.clear();
-        let mut bytes = old.encode();
+        let mut bytes = with_pages(&old, 1);
         bytes.truncate(bytes.len() - NEW - 4);
-        bytes[0] = 1;
         assert_eq!(Meta::decode(&bytes), Ok(old));
     }
 
@@ -321,15 +343,40 @@ mod tests {
         Meta {
             epoch_seen: vec![0, 0],
             place: None,
+            old_pages: Some(7),
             ..meta()
         }
     }
 
+    /// As version 3 wrote it, but for the number of the version.
+    fn with_pages(meta: &Meta, version: u8) -> Vec<u8> {
+        let mut bytes = meta.encode();
+        bytes[0] = version;
+        bytes.splice(2..2, meta.old_pages.unwrap().to_be_bytes());
+        bytes
+    }
+
+    #[test]
+    fn state_and_progress_from_when_the_directory_was_pages_of_rows_are_still_read() {
+        let old = Meta {
+            old_pages: Some(7),
+            ..meta()
+        };
+        assert_eq!(Meta::decode(&with_pages(&old, 3)), Ok(old));
+        let old = Progress {
+            documents: Counts::default(),
+            ..progress()
+        };
+        let mut bytes = old.encode();
+        bytes.truncate(bytes.len() - 12);
+        bytes[0] = 1;
+        assert_eq!(Progress::decode(&bytes), Ok(old));
+    }
+
     #[test]
     fn state_from_before_places_and_times_is_still_read() {
-        let mut bytes = before_places().encode();
+        let mut bytes = with_pages(&before_places(), 2);
         bytes.truncate(bytes.len() - NEW);
-        bytes[0] = 2;
         assert_eq!(Meta::decode(&bytes), Ok(before_places()));
     }
 

@@ -99,7 +99,7 @@ impl<S: Store> Replica<S> {
             confirmed_by_partner: self.progress.confirmed,
             missing,
             parked: self.parked.values().map(BTreeMap::len).sum(),
-            documents: self.documents().count(),
+            documents: usize::try_from(self.directory.counts().existing).unwrap_or(usize::MAX),
             devices,
             stale: self.meta.stale,
             notices: self.notices.all().to_vec(),

@@ -37,7 +37,7 @@ pub enum Key {
     Link(PartyId, u64),
     /// An envelope as received or sent.
     Envelope(DeviceId, u64),
-    /// A page of the directory of documents.
+    /// A page of the directory of documents: ids in order of arrival.
     DocPage(u32),
     /// A document, compacted: generation.
     DocBase(DocId, u32),
@@ -47,6 +47,8 @@ pub enum Key {
     Evidence(u32),
     /// Local data of the application that is never synced.
     Local(String),
+    /// What is known of a document without loading it.
+    DocRow(DocId),
 }
 
 impl Key {
@@ -91,6 +93,10 @@ impl Key {
             Self::Local(name) => {
                 out.push(11);
                 out.extend_from_slice(name.as_bytes());
+            }
+            Self::DocRow(doc) => {
+                out.push(12);
+                out.extend_from_slice(&doc.0);
             }
         }
         out
@@ -298,6 +304,7 @@ mod tests {
             Key::DocChunk(doc, 1, 2),
             Key::DocChunk(doc, 2, 1),
             Key::Evidence(1),
+            Key::DocRow(doc),
             Key::Local(String::new()),
             Key::Local("drafts".to_owned()),
         ];

@@ -233,10 +233,23 @@ impl Space {
     /// All documents, in the order in which they came.
     ///
     /// # Errors
-    /// [`Error::Closed`].
+    /// [`Error::Store`], [`Error::Damaged`], [`Error::Closed`].
     pub fn documents(&self) -> Result<Vec<DocInfo>, Error> {
-        self.worker()
-            .call(|core| core.replica.documents().collect())
+        Ok(self.worker().call(|core| core.replica.documents())??)
+    }
+
+    /// The documents whose ids are wanted, in the order in which they came; cheaper than all
+    /// when few are.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::Damaged`], [`Error::Closed`].
+    pub fn documents_where(
+        &self,
+        wanted: impl Fn(&DocId) -> bool + Send + 'static,
+    ) -> Result<Vec<DocInfo>, Error> {
+        Ok(self
+            .worker()
+            .call(move |core| core.replica.documents_where(wanted))??)
     }
 
     /// Changes many documents, all or none, durable when it returns; far cheaper than one by

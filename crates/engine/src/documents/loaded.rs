@@ -176,6 +176,16 @@ fn read(meta: &DocMeta, store: &mut dyn Store, pending: &Batch) -> Result<Loaded
     }
 }
 
+/// Deletes the stored form of a document.
+pub(crate) fn delete_stored(meta: &DocMeta, batch: &mut Batch) {
+    for number in 0..meta.chunks {
+        batch.delete(Key::DocChunk(meta.doc, meta.generation, number));
+    }
+    if meta.generation > 0 {
+        batch.delete(Key::DocBase(meta.doc, meta.generation));
+    }
+}
+
 /// Adds one chunk to the stored form of a document, compacting it when there are many.
 pub(crate) fn store_chunk(meta: &mut DocMeta, loaded: &Loaded, chunk: Vec<u8>, batch: &mut Batch) {
     meta.bytes = meta.bytes.saturating_add(chunk.len() as u64);
@@ -188,12 +198,7 @@ pub(crate) fn store_chunk(meta: &mut DocMeta, loaded: &Loaded, chunk: Vec<u8>, b
         meta.chunks += 1;
         return;
     };
-    for number in 0..meta.chunks {
-        batch.delete(Key::DocChunk(meta.doc, meta.generation, number));
-    }
-    if meta.generation > 0 {
-        batch.delete(Key::DocBase(meta.doc, meta.generation));
-    }
+    delete_stored(meta, batch);
     meta.generation += 1;
     meta.chunks = 0;
     batch.put(Key::DocBase(meta.doc, meta.generation), base);
@@ -206,12 +211,7 @@ pub(crate) fn store_anew(
     chunks: Vec<Vec<u8>>,
     batch: &mut Batch,
 ) {
-    for number in 0..meta.chunks {
-        batch.delete(Key::DocChunk(meta.doc, meta.generation, number));
-    }
-    if meta.generation > 0 {
-        batch.delete(Key::DocBase(meta.doc, meta.generation));
-    }
+    delete_stored(meta, batch);
     meta.bytes = chunks.iter().map(|chunk| chunk.len() as u64).sum();
     let many = chunks.len() >= COMPACT_AT as usize;
     if let Some(base) = many.then(|| compact(&loaded.doc)).flatten() {

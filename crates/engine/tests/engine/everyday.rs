@@ -33,7 +33,7 @@ fn the_first_words_travel_both_ways() {
         here: false,
     }));
     assert!(ana.events.contains(&Event::Delivered));
-    let docs: Vec<_> = world.devices[BEN].home.documents().collect();
+    let docs = world.devices[BEN].home.documents().unwrap();
     let hers_at_ben = docs.iter().find(|doc| doc.id == hers).unwrap();
     assert_eq!(hers_at_ben.owner, Some(party));
     assert!(!hers_at_ben.writable);

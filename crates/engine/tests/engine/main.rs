@@ -15,6 +15,8 @@ mod crashes;
 #[cfg(test)]
 mod devices;
 #[cfg(test)]
+mod directory;
+#[cfg(test)]
 mod epochs;
 #[cfg(test)]
 mod everyday;

@@ -91,8 +91,8 @@ impl Late {
             assert_eq!(value(self.his, "with the answer"), None, "all or none");
             for gone in [self.late, self.alone] {
                 assert!(world.devices[who].home.document(&gone).is_err());
-                let mut docs = world.devices[who].home.documents();
-                assert!(docs.all(|doc| doc.id != gone));
+                let docs = world.devices[who].home.documents().unwrap();
+                assert!(docs.iter().all(|doc| doc.id != gone));
             }
             let status = world.devices[who].home.status();
             assert_eq!((status.parked, status.missing), (0, 0), "{who}");

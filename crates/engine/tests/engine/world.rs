@@ -471,7 +471,7 @@ impl World {
 }
 
 pub(crate) fn heads(home: &mut Home) -> BTreeMap<DocId, Vec<ChangeHash>> {
-    let ids: Vec<DocId> = home.documents().map(|doc| doc.id).collect();
+    let ids: Vec<DocId> = home.documents().unwrap().iter().map(|doc| doc.id).collect();
     let mut all = BTreeMap::new();
     for id in ids {
         let mut heads = home.document(&id).unwrap().get_heads();
