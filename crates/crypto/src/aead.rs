@@ -40,10 +40,20 @@ pub(crate) fn seal_counted(
 ) -> Vec<u8> {
     let mut buffer = Vec::with_capacity(plaintext.len() + TAG);
     buffer.extend_from_slice(plaintext);
-    ChaCha20Poly1305::new(key.into())
-        .encrypt_in_place(nonce.into(), aad, &mut buffer)
-        .expect("a plaintext of this project is far below 256 GiB");
+    seal_counted_in_place(key, nonce, aad, &mut buffer);
     buffer
+}
+
+/// As [`seal_counted`], in place. `buffer` becomes ciphertext ‖ tag.
+pub(crate) fn seal_counted_in_place(
+    key: &[u8; 32],
+    nonce: &[u8; 12],
+    aad: &[u8],
+    buffer: &mut Vec<u8>,
+) {
+    ChaCha20Poly1305::new(key.into())
+        .encrypt_in_place(nonce.into(), aad, buffer)
+        .expect("a plaintext of this project is far below 256 GiB");
 }
 
 /// Opens what [`seal_counted`] sealed.
@@ -54,8 +64,18 @@ pub(crate) fn open_counted(
     sealed: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, NotOpened> {
     let mut buffer = Zeroizing::new(sealed.to_vec());
-    ChaCha20Poly1305::new(key.into())
-        .decrypt_in_place(nonce.into(), aad, &mut *buffer)
-        .map_err(|_| NotOpened)?;
+    open_counted_in_place(key, nonce, aad, &mut buffer)?;
     Ok(buffer)
+}
+
+/// As [`open_counted`], in place. `buffer` becomes the plaintext.
+pub(crate) fn open_counted_in_place(
+    key: &[u8; 32],
+    nonce: &[u8; 12],
+    aad: &[u8],
+    buffer: &mut Vec<u8>,
+) -> Result<(), NotOpened> {
+    ChaCha20Poly1305::new(key.into())
+        .decrypt_in_place(nonce.into(), aad, buffer)
+        .map_err(|_| NotOpened)
 }

@@ -6,6 +6,7 @@
 //! `docs/protocol.md` and are pinned by the vectors in `tests/vectors`.
 
 mod aead;
+pub mod blob;
 pub mod device;
 pub mod epoch;
 pub mod error;

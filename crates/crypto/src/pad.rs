@@ -9,7 +9,7 @@ use crate::aead::TAG;
 /// Smallest padded length, in bytes: what most days of a journal fit in.
 pub const SMALLEST: usize = 1024;
 
-const END_OF_CONTENT: u8 = 0x80;
+pub(crate) const END_OF_CONTENT: u8 = 0x80;
 
 /// The padding is not the one that [`pad`] produces.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! Stories and golden vectors for `ajar-crypto`, against its public interface only.
 
 #[cfg(test)]
+mod blob;
+#[cfg(test)]
 mod envelope;
 #[cfg(test)]
 mod epoch;

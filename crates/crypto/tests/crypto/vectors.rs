@@ -7,6 +7,7 @@ use std::{fs, path::PathBuf};
 
 use ajar_crypto::{
     EpochKey, PairingWords, RecoveryPhrase, Secret,
+    blob::{BlobKey, CHUNK},
     epoch::{NewEpoch, create_epoch, open_epoch},
     kdf, label,
     pad::{pad, padded_len},
@@ -22,6 +23,7 @@ use ajar_protocol::{
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
+use crate::blob;
 use crate::support::{Recorder, device, epoch_key, first_place};
 
 fn hex(bytes: impl AsRef<[u8]>) -> Value {
@@ -57,6 +59,48 @@ fn padding() {
     let text =
         json!({ "content": hex(b"hello"), "first_8": hex(&padded[..8]), "length": padded.len() });
     check("padding.json", &json!({ "padded_len": table, "pad": text }));
+}
+
+/// The byte at place `i` of the content is `i mod 251`.
+#[test]
+fn blob() {
+    let mut entropy = Recorder::new(9);
+    let key = BlobKey::random(&mut entropy).unwrap();
+    let derived: Secret<32> = kdf::derive(key.key().expose(), key.salt(), label::BLOB_KEY, &[]);
+    let cases: Vec<Value> = [
+        ("empty", 0),
+        ("one byte", 1),
+        ("one whole chunk with its mark", CHUNK - 1),
+        ("exactly 64 KiB", CHUNK),
+        ("64 KiB and one byte", CHUNK + 1),
+    ]
+    .iter()
+    .map(|(name, length)| {
+        let (sealed, id) = blob::seal(&key, &blob::photo(*length), CHUNK);
+        let mut case = json!({
+            "name": name,
+            "length": length,
+            "sealed_length": sealed.len(),
+            "first_32": hex(&sealed[..32]),
+            "last_32": hex(&sealed[sealed.len() - 32..]),
+            "blob_id": hex(id),
+        });
+        if sealed.len() < 2000 {
+            case["sealed"] = hex(&sealed);
+        }
+        case
+    })
+    .collect();
+    let vector = json!({
+        "randomness": hex(&entropy.drawn),
+        "randomness_order": "key 32, salt 16",
+        "key": hex(key.key().expose()),
+        "salt": hex(key.salt()),
+        "stream_key": hex(derived.expose()),
+        "content": "the byte at place i is i mod 251",
+        "cases": cases,
+    });
+    check("blob.json", &vector);
 }
 
 #[test]
