@@ -28,8 +28,9 @@ impl<S: Store> Replica<S> {
             .map(|(device, position)| (*device, position.counter))
             .collect();
         for (device, last) in rows {
-            let mut prev = EnvelopeId::ZERO;
-            for counter in 1..=last {
+            let floor = self.floor(&device);
+            let mut prev = floor.map_or(EnvelopeId::ZERO, |floor| floor.id);
+            for counter in floor.map_or(0, |floor| floor.counter) + 1..=last {
                 match self.stored_envelope(&device, counter) {
                     Ok(Some(envelope)) if envelope.header().prev == prev => {
                         checked.envelopes += 1;

@@ -25,6 +25,8 @@ pub(crate) struct Epoch {
     pub(crate) seqs: Vec<u64>,
     pub(crate) recipients: BTreeSet<[u8; 32]>,
     pub(crate) commitment: [u8; 32],
+    /// Why it was made.
+    pub(crate) reason: EpochReason,
     pub(crate) key: Option<EpochKey>,
     /// It is sealed to this device, and that seal or the history behind it does not open: its
     /// author lied. Others may have got a good one, so it is an epoch all the same.
@@ -60,6 +62,8 @@ pub(crate) struct Epochs {
     pub(crate) orphans: BTreeSet<(DeviceId, u64)>,
     /// Stored epochs, ahead of their place, that stand on others that have not arrived.
     pub(crate) waiting: Vec<(DeviceId, u64)>,
+    /// Numbers of epochs that were given up: later ones may name them as parents.
+    retired: BTreeMap<EpochId, u64>,
     /// The epoch last written under, and how many envelopes there were before it.
     pub(crate) before: Option<(EpochId, u64)>,
 }
@@ -164,6 +168,56 @@ impl Epochs {
                 self.offer_key(space, old, key, source);
             }
         }
+    }
+
+    /// Takes the key of an EPOCH envelope that may turn out to be valid later.
+    pub(crate) fn take_key(&mut self, space: &Space, envelope: &VerifiedEnvelope) {
+        if let Ok(opened) = open_epoch(envelope, &space.device.0, space.secrets.kem_secret()) {
+            let author = envelope.header().device;
+            let id = envelope.id().into();
+            self.offer_key(space, id, opened.key, Source::Told(author));
+        }
+    }
+
+    /// An epoch is given up: it and its key are gone, its number stays.
+    pub(crate) fn retire(&mut self, id: EpochId, number: u64) {
+        self.all.remove(&id);
+        self.loose.take(&id);
+        self.retired.insert(id, number);
+    }
+
+    /// Epochs that are neither one of the burn epochs of certain authors nor follow all of those.
+    pub(crate) fn doomed(&self, is_author: impl Fn(&DeviceId) -> bool) -> BTreeSet<EpochId> {
+        let is_burn = |epoch: &Epoch| epoch.reason == EpochReason::Burn && is_author(&epoch.device);
+        let burns = self.all.iter().filter(|(_, epoch)| is_burn(epoch));
+        let mut doomed = BTreeSet::new();
+        for (burn, _) in burns {
+            let kept = self.followers(burn);
+            doomed.extend(self.all.keys().filter(|id| !kept.contains(id)));
+        }
+        doomed
+    }
+
+    /// An epoch and all that follow it.
+    fn followers(&self, first: &EpochId) -> BTreeSet<EpochId> {
+        let mut found = BTreeSet::from([*first]);
+        let mut grown = true;
+        while grown {
+            let next = self.all.iter().filter(|(id, epoch)| {
+                !found.contains(id) && epoch.parents.iter().any(|parent| found.contains(parent))
+            });
+            let next: Vec<EpochId> = next.map(|(id, _)| *id).collect();
+            grown = !next.is_empty();
+            found.extend(next);
+        }
+        found
+    }
+
+    /// What the epochs that stay name as parents.
+    pub(crate) fn parents_of_kept(&self, doomed: &BTreeSet<EpochId>) -> BTreeSet<EpochId> {
+        let kept = self.all.iter().filter(|(id, _)| !doomed.contains(id));
+        kept.flat_map(|(_, epoch)| epoch.parents.iter().copied())
+            .collect()
     }
 
     /// Orphans of one author.
@@ -339,8 +393,9 @@ impl Epochs {
         }
         let mut number = 0;
         for parent in &record.parents {
-            match self.all.get(parent) {
-                Some(parent) => number = number.max(parent.number),
+            let known = self.all.get(parent).map(|parent| parent.number);
+            match known.or_else(|| self.retired.get(parent).copied()) {
+                Some(parent) => number = number.max(parent),
                 None => return missing(),
             }
         }
@@ -373,6 +428,7 @@ impl Epochs {
             seqs,
             recipients: found.into_iter().collect(),
             commitment: record.commitment,
+            reason: record.reason,
             key,
             shut,
             device: author,
@@ -407,6 +463,7 @@ mod tests {
                 seqs: Vec::new(),
                 recipients: to_us.then_some(own.0).into_iter().collect(),
                 commitment: [0; 32],
+                reason: EpochReason::Add,
                 key: Some(EpochKey::new(Secret::new([3; 32]))),
                 shut: false,
                 device: DeviceId([2; 32]),

@@ -14,6 +14,7 @@ use ajar_protocol::envelope::{EnvelopeHeader, EnvelopeType};
 use ajar_protocol::frontier::Position;
 use ajar_protocol::{DeviceId, DocId, Envelope, EnvelopeId, VerifiedEnvelope};
 use automerge::Change;
+use zeroize::Zeroizing;
 
 use crate::clock::Now;
 use crate::documents::{self, Intake, Loaded, apply, check_changes};
@@ -141,6 +142,10 @@ impl<S: Store> Replica<S> {
             self.count_damaged(now);
             return Ok(Taken::Dropped);
         }
+        if self.folded.is_folded(&header.device, header.counter) {
+            self.relay_holds(&header.device, header.counter);
+            return Ok(Taken::Dropped);
+        }
         let known = self.progress.frontier.of(&header.device);
         let counter = known.map_or(0, |position| position.counter);
         if header.counter <= counter && self.is_stored(&header.device, &envelope)? {
@@ -224,9 +229,8 @@ impl<S: Store> Replica<S> {
         match header.kind {
             EnvelopeType::Epoch => self.take_epoch(now, verified, unverified),
             EnvelopeType::Changes => self.take_changes(now, place, &seqs, verified, unverified),
-            // Snapshots, burns and endorsements of a newer version: kept, not understood.
             EnvelopeType::Snapshot | EnvelopeType::Burn | EnvelopeType::Endorse => {
-                self.leave_out(now, &verified)
+                self.take_other(now, place, &seqs, verified, unverified)
             }
         }
     }
@@ -304,6 +308,43 @@ impl<S: Store> Replica<S> {
         }
     }
 
+    /// Snapshots, endorsements and burns.
+    fn take_other(
+        &mut self,
+        now: Now,
+        place: usize,
+        seqs: &[u64],
+        envelope: VerifiedEnvelope,
+        unverified: Envelope,
+    ) -> Result<Taken, EngineError> {
+        let header = *envelope.header();
+        let (device, counter) = (header.device, header.counter);
+        let content = match self.open_plain(seqs, &envelope) {
+            Plain::Content(content) => content,
+            Plain::Early if self.may_await_key(&header) => {
+                // A burn waits for its key; the others say nothing that has to be heard.
+                if header.kind == EnvelopeType::Burn {
+                    self.defer(device, counter);
+                }
+                self.advance(&envelope);
+                return Ok(Taken::Accepted);
+            }
+            Plain::Early => {
+                self.park(unverified);
+                return Ok(Taken::Early);
+            }
+            Plain::Refused => return self.leave_out(now, &envelope),
+        };
+        self.advance(&envelope);
+        match header.kind {
+            EnvelopeType::Snapshot => self.take_snapshot(now, &envelope, &content),
+            EnvelopeType::Endorse => self.take_endorsement(now, &device, counter, &content)?,
+            EnvelopeType::Burn => self.take_burn(now, place, device, counter, &content)?,
+            EnvelopeType::Changes | EnvelopeType::Epoch => {}
+        }
+        Ok(Taken::Accepted)
+    }
+
     fn take_changes(
         &mut self,
         now: Now,
@@ -356,43 +397,48 @@ impl<S: Store> Replica<S> {
 
     /// Checks 6 and 7: the epoch, whether its author may use it, and what is inside.
     pub(crate) fn open_content(&self, seqs: &[u64], envelope: &VerifiedEnvelope) -> Opened {
+        match self.open_plain(seqs, envelope) {
+            Plain::Content(plaintext) => {
+                expand(&plaintext).map_or(Opened::Refused, Opened::Content)
+            }
+            Plain::Early => Opened::Early,
+            Plain::Refused => Opened::Refused,
+        }
+    }
+
+    /// As [`Self::open_content`], whatever kind of content it is.
+    pub(crate) fn open_plain(&self, seqs: &[u64], envelope: &VerifiedEnvelope) -> Plain {
         let header = envelope.header();
         let Some(epoch) = self.epochs.get(&header.epoch) else {
-            return self.open_loose(envelope);
+            return match self.space.has_root_link() {
+                true => self.open_by_any_key(envelope),
+                false => Plain::Early,
+            };
         };
         let revoked_then = self.space.revoked_at(&epoch.seqs);
         let knows = self.space.revoked_at(seqs);
         if !epoch.recipients.contains(&header.device.0)
             || !knows.iter().all(|device| revoked_then.contains(device))
         {
-            return Opened::Refused;
+            return Plain::Refused;
         }
         let Some(key) = &epoch.key else {
-            return Opened::Early;
+            return Plain::Early;
         };
-        let plaintext = open_envelope(envelope, key).ok();
-        match plaintext.and_then(|plaintext| expand(&plaintext)) {
-            Some(content) => Opened::Content(content),
-            None => Opened::Refused,
-        }
+        open_envelope(envelope, key).map_or(Plain::Refused, Plain::Content)
     }
 
     /// Opens content under an epoch that has no valid record here. The commitment in the
     /// envelope tells the key, and nothing else about such an epoch counts.
-    fn open_loose(&self, envelope: &VerifiedEnvelope) -> Opened {
-        if !self.space.has_root_link() {
-            return Opened::Early;
-        }
+    pub(crate) fn open_by_any_key(&self, envelope: &VerifiedEnvelope) -> Plain {
         for key in self.epochs.loose.of(&envelope.header().epoch) {
             match open_envelope(envelope, key) {
                 Err(OpenError::WrongKey) => {}
-                Err(_) => return Opened::Refused,
-                Ok(plaintext) => {
-                    return expand(&plaintext).map_or(Opened::Refused, Opened::Content);
-                }
+                Err(_) => return Plain::Refused,
+                Ok(plaintext) => return Plain::Content(plaintext),
             }
         }
-        Opened::Early
+        Plain::Early
     }
 
     /// Whether content whose key is not here is to wait in its place: its epoch may stand on
@@ -420,6 +466,9 @@ impl<S: Store> Replica<S> {
         content: &Changes,
     ) -> Result<(), EngineError> {
         for item in &content.docs {
+            if self.folded.burned.contains(&item.doc) {
+                continue;
+            }
             self.store_changes(&item.doc, item.changes.iter().map(Vec::as_slice))?;
             self.pending.events.push(Event::DocumentChanged {
                 doc: item.doc,
@@ -446,6 +495,10 @@ impl<S: Store> Replica<S> {
             .iter()
             .any(|(author, _)| author == device);
         for item in &content.docs {
+            // What was burned does not come back.
+            if self.folded.burned.contains(&item.doc) {
+                continue;
+            }
             let size: u64 = item.changes.iter().map(|change| change.len() as u64).sum();
             let row = self.row(&item.doc)?;
             let empty = Loaded::empty();
@@ -591,6 +644,13 @@ impl<S: Store> Replica<S> {
             self.notice(now, NoticeKind::DamagedData);
         }
     }
+}
+
+/// What opening one envelope gave, before it is read.
+pub(crate) enum Plain {
+    Content(Zeroizing<Vec<u8>>),
+    Early,
+    Refused,
 }
 
 /// What opening one envelope gave.

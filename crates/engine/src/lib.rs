@@ -8,10 +8,12 @@
 //!
 //! What is checked, and in which order, is §2.5 and §2.6 of the protocol (`docs/protocol.md`).
 
+mod burning;
 pub mod check;
 pub mod clock;
 pub mod documents;
 pub mod epochs;
+mod errands;
 pub mod error;
 mod handed_over;
 mod inbox;
@@ -31,6 +33,7 @@ mod rebuild;
 pub mod recovery;
 pub mod replica;
 mod schedule;
+pub mod snapshot;
 mod space;
 mod state;
 mod status;
@@ -38,6 +41,7 @@ pub mod store;
 mod told;
 mod uplink;
 
+pub use burning::BurnStatus;
 pub use clock::Now;
 pub use documents::Ownership;
 pub use error::{EngineError, Misuse};

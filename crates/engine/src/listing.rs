@@ -80,7 +80,6 @@ impl<S: Store> Replica<S> {
 
     /// Removes a document with all that is stored of it, but not the envelopes that made it;
     /// `false` when there is none. In the pending batch.
-    #[expect(dead_code, reason = "burning a document is what it is for")]
     pub(crate) fn remove_document(&mut self, doc: &DocId) -> Result<bool, EngineError> {
         let Some(row) = self.row(doc)? else {
             return Ok(false);

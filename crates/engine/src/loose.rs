@@ -87,6 +87,11 @@ impl LooseKeys {
         candidates.into_iter().map(|one| one.key).collect()
     }
 
+    /// Forgets all of them.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
     /// All keys that are said to be of an epoch.
     pub(crate) fn of(&self, id: &EpochId) -> impl Iterator<Item = &EpochKey> {
         self.all.get(id).into_iter().flatten().map(|one| &one.key)

@@ -30,8 +30,8 @@ impl<S: Store> Replica<S> {
                 }
                 continue;
             }
-            let ours = self.stored_envelope(device, position.counter)?;
-            let same = ours.as_ref().map(|envelope| envelope.id() == position.id);
+            let ours = self.position_at(device, position.counter)?;
+            let same = ours.map(|ours| ours.id == position.id);
             if same == Some(false) {
                 self.notice(
                     now,

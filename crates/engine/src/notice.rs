@@ -92,6 +92,29 @@ pub enum NoticeKind {
     },
     /// This device was removed by another one of its person.
     OwnDeviceRemoved,
+    /// A snapshot of this device does not hold the history that is here.
+    SnapshotDiffers {
+        /// Its author.
+        device: DeviceId,
+        /// Counter of the envelope.
+        counter: u64,
+    },
+    /// Only the partner's devices vouch for the copy that this device could begin from.
+    OnlyPartnerVouches,
+    /// The other person asks to burn documents of this one, or what both wrote.
+    BurnRequested {
+        /// The party that asks.
+        party: PartyId,
+        /// How many documents are asked for in all.
+        docs: u64,
+    },
+    /// The other person burned something.
+    Burned {
+        /// The party.
+        party: PartyId,
+        /// Place of the burn among the envelopes of the device that wrote it.
+        counter: u64,
+    },
 }
 
 /// A notice and when it arose.
@@ -122,6 +145,10 @@ impl Notice {
             NoticeKind::PartyLeft { party, seq } => (13, party.0, seq),
             NoticeKind::CutoffRaised { party, seq } => (14, party.0, seq),
             NoticeKind::OwnDeviceRemoved => (15, [0; 32], 0),
+            NoticeKind::SnapshotDiffers { device, counter } => (16, device.0, counter),
+            NoticeKind::OnlyPartnerVouches => (17, [0; 32], 0),
+            NoticeKind::BurnRequested { party, docs } => (18, party.0, docs),
+            NoticeKind::Burned { party, counter } => (19, party.0, counter),
         };
         out.u8(tag).raw(&id).u64(number);
     }
@@ -157,6 +184,19 @@ impl Notice {
             13 => NoticeKind::PartyLeft { party, seq: number },
             14 => NoticeKind::CutoffRaised { party, seq: number },
             15 => NoticeKind::OwnDeviceRemoved,
+            16 => NoticeKind::SnapshotDiffers {
+                device,
+                counter: number,
+            },
+            17 => NoticeKind::OnlyPartnerVouches,
+            18 => NoticeKind::BurnRequested {
+                party,
+                docs: number,
+            },
+            19 => NoticeKind::Burned {
+                party,
+                counter: number,
+            },
             _ => return Err(Malformed::Kind("notice")),
         };
         Ok(Self { kind, at_ms })

@@ -26,6 +26,9 @@ impl<S: Store> Replica<S> {
         keys: Vec<(EpochId, EpochKey)>,
     ) -> Result<(), EngineError> {
         let damaged = || EngineError::Damaged("an epoch");
+        for epoch in &self.folded.retired {
+            self.epochs.retire(epoch.id, epoch.number);
+        }
         let mut kept = Vec::new();
         for (device, counter) in self.meta.epochs.clone() {
             let envelope = self.stored_envelope(&device, counter)?;
@@ -115,6 +118,9 @@ impl<S: Store> Replica<S> {
     ) -> Result<(), EngineError> {
         let keys = self.epochs.all_keys(&self.space.device);
         self.epochs = crate::epochs::Epochs::default();
+        for epoch in &self.folded.retired {
+            self.epochs.retire(epoch.id, epoch.number);
+        }
         let mut waiting = Vec::new();
         for (device, counter) in kept {
             let envelope = self.stored_envelope(device, *counter)?;

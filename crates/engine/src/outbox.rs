@@ -8,6 +8,7 @@ use ajar_crypto::epoch::{NewEpoch, create_epoch};
 use ajar_crypto::seal::{Draft, Placement, seal_envelope};
 use ajar_protocol::changes::{self, Changes, Compression, DocChanges};
 use ajar_protocol::envelope::EnvelopeType;
+use ajar_protocol::epoch::EpochReason;
 use ajar_protocol::frontier::Position;
 use ajar_protocol::{DocId, Envelope, EnvelopeId, EpochId, id, limits};
 use automerge::ActorId;
@@ -95,7 +96,7 @@ impl<S: Store> Replica<S> {
             for doc in &touched {
                 self.cache.drop_doc(doc);
             }
-            if !self.pending.is_clean() {
+            if !self.is_clean() {
                 self.reread()?;
             }
         }
@@ -157,6 +158,9 @@ impl<S: Store> Replica<S> {
         }
         if !made.is_empty() {
             self.seal_changes(now, entropy, made)?;
+            // What nobody would write for its own sake goes along.
+            self.endorse_due(now, entropy, true)?;
+            self.wrote = true;
         }
         Ok(self.commit()?)
     }
@@ -166,6 +170,9 @@ impl<S: Store> Replica<S> {
         let doc = edit.doc;
         if !documents::may_write(&doc, self.space.place) {
             return Err(EngineError::from(Misuse::NotYours(doc)).into());
+        }
+        if self.folded.burned.contains(&doc) {
+            return Err(EngineError::from(Misuse::NoSuchDocument(doc)).into());
         }
         let row = self.row(&doc)?;
         if row.is_none() && self.directory.len() >= documents::MAX_DOCUMENTS {
@@ -280,9 +287,12 @@ impl<S: Store> Replica<S> {
             .take(doc)
             .ok_or(EngineError::Bug("a document is not loaded"))?;
         let batch = &mut self.pending.batch;
+        let mut pack = 0;
         self.directory.update(*doc, &mut self.store, |row| {
             store_chunk(row, &loaded, chunk, batch);
+            pack = row.pack;
         })?;
+        self.soil(doc, pack);
         loaded.unstored = false;
         self.cache.insert(*doc, loaded);
         Ok(())
@@ -298,7 +308,19 @@ impl<S: Store> Replica<S> {
         if !self.needs_epoch(now)? {
             return Ok(());
         }
+        self.new_epoch(now, entropy, None)
+    }
+
+    /// Creates an epoch that follows all that are known. One for a burn hands on no old key, and
+    /// neither does any after it until the old ones are destroyed.
+    pub(crate) fn new_epoch(
+        &mut self,
+        now: Now,
+        entropy: &mut dyn Entropy,
+        forced: Option<EpochReason>,
+    ) -> Result<(), EngineError> {
         let (parents, number, reason) = self.epochs.next(&self.space);
+        let reason = forced.unwrap_or(reason);
         let seqs = self.space.seqs();
         let recipients = self
             .space
@@ -310,7 +332,7 @@ impl<S: Store> Replica<S> {
                 .get(place)
                 .map_or(ajar_protocol::LinkHash::ZERO, |chain| chain.head())
         };
-        let history = self.epochs.history(&self.space);
+        let history = self.history_to_hand_on(reason);
         let new = NewEpoch {
             number,
             reason,
@@ -330,6 +352,7 @@ impl<S: Store> Replica<S> {
             seqs,
             recipients: recipients.iter().map(|recipient| recipient.id).collect(),
             commitment,
+            reason,
             key: Some(key),
             shut: false,
             device: self.space.device,
@@ -370,7 +393,7 @@ impl<S: Store> Replica<S> {
     }
 
     /// Place of this device's next envelope.
-    fn placement(&self) -> Result<Placement, EngineError> {
+    pub(crate) fn placement(&self) -> Result<Placement, EngineError> {
         let (counter, prev) = match self.own_position() {
             Some(last) => (last.counter + 1, last.id),
             None => (1, EnvelopeId::ZERO),
@@ -383,7 +406,7 @@ impl<S: Store> Replica<S> {
         })
     }
 
-    fn enqueue(&mut self, envelope: &Envelope) {
+    pub(crate) fn enqueue(&mut self, envelope: &Envelope) {
         let header = envelope.header();
         self.pending.batch.put(
             Key::Envelope(header.device, header.counter),

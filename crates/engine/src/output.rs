@@ -2,7 +2,7 @@
 
 use ajar_protocol::client_msg::ClientMsg;
 use ajar_protocol::relay_msg::Refusal;
-use ajar_protocol::{DeviceId, DocId, PartyId};
+use ajar_protocol::{BlobId, DeviceId, DocId, PartyId};
 
 use crate::notice::Notice;
 
@@ -36,6 +36,24 @@ pub enum Event {
     RelayPaused(Refusal),
     /// Something a person should know.
     Notice(Notice),
+    /// A document was burned: it is gone, and nothing can bring it back.
+    DocumentBurned {
+        /// The document.
+        doc: DocId,
+        /// Whose devices burned it.
+        by: PartyId,
+    },
+    /// Blobs that only burned documents used, as the one who burned them says.
+    BlobsBurned {
+        /// The blobs.
+        blobs: Vec<BlobId>,
+        /// Whose devices burned them.
+        by: PartyId,
+        /// Whether this device did: it asks the relay to delete them.
+        here: bool,
+    },
+    /// All of a snapshot is here: this device has everything up to it.
+    Started,
 }
 
 /// Messages to send in order, and events in order.

@@ -124,7 +124,7 @@ impl<S: Store> Replica<S> {
             .collect();
         let mut kept = Vec::new();
         for (device, last) in rows {
-            for counter in 1..=last {
+            for counter in self.folded.floors.counter(&device) + 1..=last {
                 let envelope = self.stored_envelope(&device, counter)?;
                 kept.extend(envelope.map(|envelope| (device, counter, envelope.header().kind)));
             }

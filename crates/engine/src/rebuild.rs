@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ajar_protocol::changes::{Changes, DocChanges};
 use ajar_protocol::envelope::EnvelopeType;
 use ajar_protocol::link::Cutoff;
-use ajar_protocol::{DeviceId, DocId, Envelope, Frontier, PartyId, Position, VerifiedEnvelope};
+use ajar_protocol::{DeviceId, DocId, Envelope, Frontier, PartyId, VerifiedEnvelope};
 use automerge::Change;
 
 use crate::clock::Now;
@@ -24,6 +24,7 @@ use crate::inbox::{Content, Opened};
 use crate::notice::NoticeKind;
 use crate::output::Event;
 use crate::replica::Replica;
+use crate::snapshot::hash_of;
 use crate::space::View;
 use crate::store::{Key, Store};
 
@@ -126,6 +127,8 @@ impl<S: Store> Replica<S> {
         keep: u64,
     ) -> Result<Touched, EngineError> {
         let known = self.progress.frontier.counter(device);
+        // What a snapshot has folded in cannot be taken out again.
+        let keep = keep.max(self.folded.floors.counter(device));
         let mut touched = Touched::new();
         for counter in keep + 1..=known {
             if let Some((place, content)) = self.content_of(device, counter)? {
@@ -139,7 +142,7 @@ impl<S: Store> Replica<S> {
                 touched.remove(&doc);
             }
         }
-        let last = self.stored_envelope(device, keep)?;
+        let last = self.position_at(device, keep)?;
         for counter in keep + 1..=known {
             // A valid epoch stays: others may have written under it before they knew.
             if !self.meta.epochs.contains(&(*device, counter)) {
@@ -147,13 +150,7 @@ impl<S: Store> Replica<S> {
             }
         }
         let others = self.progress.frontier.rows().filter(|(d, _)| *d != device);
-        let lowered = last.map(|envelope| {
-            let position = Position {
-                counter: keep,
-                id: envelope.id(),
-            };
-            (*device, position)
-        });
+        let lowered = last.map(|position| (*device, position));
         self.progress.frontier = others
             .map(|(d, p)| (*d, *p))
             .chain(lowered)
@@ -234,7 +231,7 @@ impl<S: Store> Replica<S> {
             .collect();
         let mut written = Vec::new();
         for (device, last) in rows {
-            for counter in 1..=last {
+            for counter in self.folded.floors.counter(&device) + 1..=last {
                 if let Some((_, content)) = self.content_of(&device, counter)? {
                     written.push(Written {
                         device,
@@ -258,9 +255,7 @@ impl<S: Store> Replica<S> {
     ) -> Result<Option<Replayed>, EngineError> {
         let mut docs: BTreeMap<DocId, Remade> = BTreeMap::new();
         for doc in touched {
-            let loaded = Loaded::empty();
-            let chunks = Vec::new();
-            docs.insert(*doc, Remade { loaded, chunks });
+            docs.insert(*doc, self.ground(doc, written)?);
         }
         let mut waiting = Vec::new();
         for (number, one) in written.iter().enumerate() {
@@ -300,6 +295,47 @@ impl<S: Store> Replica<S> {
         }
     }
 
+    /// What a document is made anew from: nothing, or what a snapshot has folded in of it, which
+    /// is all that no kept envelope holds.
+    fn ground(&mut self, doc: &DocId, written: &[Written]) -> Result<Remade, EngineError> {
+        let mut remade = Remade {
+            loaded: Loaded::empty(),
+            chunks: Vec::new(),
+        };
+        if self.folded.floors.is_empty() {
+            return Ok(remade);
+        }
+        let Some(row) = self.row(doc)?.filter(|row| row.exists()) else {
+            return Ok(remade);
+        };
+        let mut kept = BTreeSet::new();
+        for one in written.iter().filter(|one| one.docs.contains(doc)) {
+            if let Some((_, content)) = self.content_of(&one.device, one.counter)? {
+                let items = content.docs.iter().filter(|item| item.doc == *doc);
+                let changes = items.flat_map(|item| &item.changes);
+                kept.extend(changes.filter_map(|bytes| hash_of(bytes)));
+            }
+        }
+        let batch = &self.pending.batch;
+        let loaded = self.cache.load(&row, &mut self.store, batch)?;
+        let all = loaded.doc.get_changes(&[]);
+        let folded: Vec<Change> = all
+            .into_iter()
+            .filter(|change| !kept.contains(&change.hash()))
+            .collect();
+        let raw = folded.iter().map(|change| change.raw_bytes().to_vec());
+        let raw: Vec<Vec<u8>> = raw.collect();
+        if !raw.is_empty() {
+            if !apply(&mut remade.loaded, folded) {
+                return Err(EngineError::Bug("a document does not follow its own past"));
+            }
+            remade
+                .chunks
+                .push(encode_chunk(raw.iter().map(Vec::as_slice)));
+        }
+        Ok(remade)
+    }
+
     /// Whether the changes of an envelope are in the documents as they were.
     fn was_applied(&mut self, written: &Written) -> Result<bool, EngineError> {
         match self.content_of(&written.device, written.counter)? {
@@ -311,6 +347,9 @@ impl<S: Store> Replica<S> {
     /// Whether all these changes are in the documents.
     pub(crate) fn is_in_documents(&mut self, content: &Changes) -> Result<bool, EngineError> {
         for item in &content.docs {
+            if self.folded.burned.contains(&item.doc) {
+                continue;
+            }
             let Some(row) = self.row(&item.doc)? else {
                 return Ok(false);
             };
@@ -419,6 +458,10 @@ impl<S: Store> Replica<S> {
             progress = false;
             tries = tries.saturating_add(self.meta.deferred.len());
             for (device, counter) in self.meta.deferred.clone() {
+                if self.try_deferred_burn(now, &device, counter)? {
+                    progress = true;
+                    continue;
+                }
                 let Some((place, content)) = self.content_of(&device, counter)? else {
                     continue;
                 };

@@ -21,6 +21,7 @@ use crate::handed_over::epochs_to_keep;
 use crate::listing::convert_directory;
 use crate::notice::{Notice, NoticeKind, Notices};
 use crate::output::Event;
+use crate::snapshot::{Comparing, Folded, Making, Starting};
 use crate::space::Space;
 use crate::state::{Meta, Progress, decode_keys, encode_keys};
 use crate::store::{Batch, Key, Marker, Store, StoreError};
@@ -82,6 +83,13 @@ pub struct Replica<S: Store> {
     /// By removed device: the last envelope beyond its cut-off that came on this connection
     /// and stands on the cut-off or on others that came.
     pub(crate) beyond: BTreeMap<DeviceId, Position>,
+    /// Snapshots, what was given up, what is being burned.
+    pub(crate) folded: Folded,
+    pub(crate) making: Option<Making>,
+    pub(crate) comparing: Option<Comparing>,
+    pub(crate) starting: Option<Starting>,
+    /// Something was written here since it was opened.
+    pub(crate) wrote: bool,
     /// A link of ours that the relay has not confirmed yet.
     pub(crate) proposed: Option<Link>,
     suspect: Option<(Marker, u8)>,
@@ -93,6 +101,13 @@ impl Pending {
     pub(crate) fn is_clean(&self) -> bool {
         self.batch.is_empty() && !(self.meta || self.progress || self.notices || self.keys)
     }
+}
+
+/// Snapshots and what was given up, as they are kept.
+fn load_folded<S: Store>(store: &mut S) -> Result<Folded, EngineError> {
+    let state = store.load(&Key::Folded)?;
+    let (base, burned) = (store.load(&Key::Base)?, store.load(&Key::Burned)?);
+    Folded::decode(state, base, burned).map_err(|_| EngineError::Damaged("the state of snapshots"))
 }
 
 /// The chains as they are kept.
@@ -116,6 +131,11 @@ fn load_chains<S: Store>(
 }
 
 impl<S: Store> Replica<S> {
+    /// Whether memory is what the store holds.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.pending.is_clean() && self.folded.is_clean()
+    }
+
     /// Starts the replica of a new space and makes it durable. The key ring is written last:
     /// a store without one holds no replica, and is to be made anew.
     ///
@@ -189,6 +209,7 @@ impl<S: Store> Replica<S> {
             }
             None => Notices::default(),
         };
+        let folded = load_folded(&mut store)?;
         let mut replica = Self {
             store,
             space,
@@ -203,6 +224,11 @@ impl<S: Store> Replica<S> {
             uplink: None,
             damaged: 0,
             beyond: BTreeMap::new(),
+            folded,
+            making: None,
+            comparing: None,
+            starting: None,
+            wrote: false,
             proposed: None,
             suspect,
             broken: false,
@@ -262,6 +288,7 @@ impl<S: Store> Replica<S> {
                 &self.epochs.all_keys(&self.space.device),
             ))?;
         }
+        self.folded.save(&mut pending.batch);
         self.directory.save(&mut pending.batch);
         let documents = self.directory.counts();
         if documents != self.progress.documents {
@@ -312,6 +339,8 @@ impl<S: Store> Replica<S> {
             Some(bytes) => Notices::decode(&bytes).map_err(damaged)?,
             None => Notices::default(),
         };
+        self.folded = load_folded(&mut self.store)?;
+        (self.making, self.comparing, self.starting) = (None, None, None);
         // Not from memory: a link of the twelve words may have replaced some there.
         self.space.chains = load_chains(&mut self.store, &self.space.genesis, &self.meta)?;
         let keys = self

@@ -36,7 +36,11 @@ impl<S: Store> Replica<S> {
         if self.epochs.leaves_out(&self.space) {
             return Ok(true);
         }
-        if self.epochs.has_unshared(&self.space) {
+        let burning = self.doomed_epochs();
+        if burning.contains(&id) {
+            return Ok(true);
+        }
+        if burning.is_empty() && self.epochs.has_unshared(&self.space) {
             return Ok(true);
         }
         let written = self.written_under(&id)?;
@@ -128,6 +132,7 @@ mod tests {
             seqs: Vec::new(),
             recipients: BTreeSet::new(),
             commitment: [0; 32],
+            reason: ajar_protocol::epoch::EpochReason::Add,
             key: None,
             shut: false,
             device: DeviceId([1; 32]),

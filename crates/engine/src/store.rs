@@ -47,6 +47,14 @@ pub enum Key {
     Evidence(u32),
     /// Local data of the application that is never synced.
     Local(String),
+    /// What was given up, what snapshots there are, what is being burned.
+    Folded,
+    /// The last snapshot that was made, checked or begun from.
+    Base,
+    /// Documents that were burned.
+    Burned,
+    /// Documents in a pack of a snapshot, by the number of the pack here.
+    PackDocs(u32),
     /// What is known of a document without loading it.
     DocRow(DocId),
 }
@@ -88,6 +96,13 @@ impl Key {
             }
             Self::Evidence(number) => {
                 out.push(10);
+                out.extend_from_slice(&number.to_be_bytes());
+            }
+            Self::Folded => out.push(20),
+            Self::Base => out.push(21),
+            Self::Burned => out.push(22),
+            Self::PackDocs(number) => {
+                out.push(23);
                 out.extend_from_slice(&number.to_be_bytes());
             }
             Self::Local(name) => {
@@ -304,6 +319,10 @@ mod tests {
             Key::DocChunk(doc, 1, 2),
             Key::DocChunk(doc, 2, 1),
             Key::Evidence(1),
+            Key::Folded,
+            Key::Base,
+            Key::Burned,
+            Key::PackDocs(1),
             Key::DocRow(doc),
             Key::Local(String::new()),
             Key::Local("drafts".to_owned()),

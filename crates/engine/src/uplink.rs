@@ -7,13 +7,15 @@ use std::time::Duration;
 use ajar_protocol::client_msg::{ChainPosition, ClientMsg};
 use ajar_protocol::link::Link;
 use ajar_protocol::relay_msg::{EnvelopeName, Refusal, RelayMsg};
-use ajar_protocol::{DeviceId, Frontier, PartyChain, PartyId, Position};
+use ajar_protocol::trim::TrimRecord;
+use ajar_protocol::{DeviceId, EnvelopeId, Frontier, PartyChain, PartyId, Position};
 
 use crate::clock::Now;
 use crate::error::EngineError;
 use crate::notice::NoticeKind;
 use crate::output::{Event, Outputs};
 use crate::replica::Replica;
+use crate::snapshot::Boot;
 use crate::store::Store;
 
 /// Envelopes sent and not yet confirmed.
@@ -30,6 +32,8 @@ pub(crate) struct Uplink {
     /// It has never admitted this space, as far as this device knows.
     is_new: bool,
     welcomed: bool,
+    /// What it said at login that it holds.
+    held: Frontier,
     /// Up to where the relay has confirmed to hold each device.
     durable: BTreeMap<DeviceId, u64>,
     /// Up to where envelopes were sent.
@@ -52,6 +56,14 @@ pub(crate) struct Uplink {
     pub(crate) links_to_ask: BTreeSet<PartyId>,
     /// Parties whose whole chain it was asked for.
     pub(crate) asked_links: BTreeSet<PartyId>,
+    /// What it sends for beginning from a snapshot.
+    pub(crate) boot: Option<Boot>,
+    /// Snapshots that it was asked to trim to.
+    pub(crate) trims: BTreeSet<EnvelopeId>,
+    /// The last of these, until it answers.
+    pub(crate) trimming: Option<TrimRecord>,
+    /// It was given what must come before envelopes that follow our floors.
+    refilled: bool,
     /// Parties of which it was sent the links that outrank its own.
     pub(crate) repeated_links: BTreeSet<PartyId>,
 }
@@ -66,12 +78,17 @@ impl<S: Store> Replica<S> {
     /// A connection to a relay begins. Returns the subscription, which goes out in the same
     /// flight as the login.
     pub fn connected(&mut self, relay: [u8; 32]) -> ClientMsg {
-        let subscribe = self.subscription();
+        let is_new = self.is_new_here();
+        let subscribe = match is_new {
+            true => ClientMsg::Bootstrap,
+            false => self.subscription(),
+        };
         self.damaged = 0;
         self.uplink = Some(Uplink {
             relay,
             is_new: !self.has_permit(&relay),
             subscribed_at: self.progress.frontier.clone(),
+            boot: is_new.then(Boot::default),
             ..Uplink::default()
         });
         subscribe
@@ -93,6 +110,7 @@ impl<S: Store> Replica<S> {
     /// The connection is gone.
     pub fn disconnected(&mut self) {
         self.uplink = None;
+        (self.comparing, self.starting) = (None, None);
         self.proposed = None;
         self.parked.clear();
         self.beyond.clear();
@@ -227,7 +245,14 @@ impl<S: Store> Replica<S> {
             }
             RelayMsg::Admitted(permit) => self.keep_permit(permit),
             RelayMsg::Link(bytes) => self.take_link(now, &bytes, send)?,
+            RelayMsg::Envelope(bytes) if self.is_booting() => {
+                self.take_boot_envelope(now, &bytes)?;
+            }
             RelayMsg::Envelope(bytes) => self.take_envelope(now, &bytes)?,
+            RelayMsg::Trimmed(record) => self.take_trimmed(now, &record, send)?,
+            RelayMsg::Ready => self.begin_start(now, send)?,
+            RelayMsg::TrimStored(id) => self.trimmed(id)?,
+            RelayMsg::TrimNotStored(id, reason) => self.not_trimmed(now, id, reason),
             RelayMsg::Stored(name) => self.stored(&name),
             RelayMsg::NotStored(name, reason) => self.not_stored(now, &name, reason),
             RelayMsg::LinkStored { party, seq } => self.link_stored(now, party, seq, send)?,
@@ -237,11 +262,8 @@ impl<S: Store> Replica<S> {
             RelayMsg::CaughtUp => self.reached_the_end(now, send)?,
             // A refusal ends the connection, which is the driver's business; mailboxes and
             // recoveries are other kinds of connection.
+            // Blobs are the driver's business too.
             RelayMsg::Refused(_)
-            | RelayMsg::Trimmed(_)
-            | RelayMsg::Ready
-            | RelayMsg::TrimStored(_)
-            | RelayMsg::TrimNotStored(..)
             | RelayMsg::BlobsMissing(_)
             | RelayMsg::BlobsDeleted(_)
             | RelayMsg::Genesis(_)
@@ -250,6 +272,25 @@ impl<S: Store> Replica<S> {
             | RelayMsg::MailboxMessage(_) => {}
         }
         Ok(())
+    }
+
+    /// Whether what comes is for beginning from a snapshot.
+    fn is_booting(&self) -> bool {
+        let uplink = self.uplink.as_ref();
+        uplink.is_some_and(|uplink| uplink.boot.is_some())
+    }
+
+    /// The relay has not given up what it was asked to: another device may have done it with a
+    /// later snapshot, or it cannot now.
+    fn not_trimmed(&mut self, now: Now, id: EnvelopeId, reason: Refusal) {
+        if let Some(uplink) = &mut self.uplink {
+            uplink
+                .trimming
+                .take_if(|record| record.statement.snapshot.id == id);
+        }
+        if reason.is_passing() && reason != Refusal::Gap {
+            self.pause(now, reason);
+        }
     }
 
     /// A link that was proposed counts from here on.
@@ -331,6 +372,7 @@ impl<S: Store> Replica<S> {
             return;
         };
         uplink.welcomed = true;
+        uplink.held = frontier.clone();
         for (device, position) in ours.rows() {
             // What a relay claims beyond our own frontier says nothing about what it has
             // of ours.
@@ -380,6 +422,19 @@ impl<S: Store> Replica<S> {
             for device in std::mem::take(&mut uplink.given_up) {
                 let durable = uplink.durable.get(&device).copied().unwrap_or(0);
                 uplink.sent.insert(device, durable);
+            }
+        }
+    }
+
+    /// The frontier has jumped: what the relay holds of that it has said at login.
+    pub(crate) fn jumped(&mut self) {
+        if let Some(uplink) = &mut self.uplink {
+            for (device, position) in self.progress.frontier.rows() {
+                let held = uplink.held.counter(device).min(position.counter);
+                for place in [&mut uplink.durable, &mut uplink.sent] {
+                    let known = place.entry(*device).or_insert(0);
+                    *known = (*known).max(held);
+                }
             }
         }
     }
@@ -437,11 +492,12 @@ impl<S: Store> Replica<S> {
             .collect();
         for (device, counter) in wanted {
             let counter = counter.saturating_sub(1);
-            match self.stored_envelope(&device, counter)? {
+            match self.position_at(&device, counter)? {
                 Some(before) => {
-                    let id = before.id();
-                    rows.insert(device, Position { counter, id });
+                    rows.insert(device, before);
                 }
+                // Behind what is folded in there is nothing to compare with.
+                None if counter < self.folded.floors.counter(&device) => {}
                 None => {
                     rows.remove(&device);
                 }
@@ -560,6 +616,21 @@ impl<S: Store> Replica<S> {
             'devices: for (device, last) in rows {
                 while !uplink.given_up.contains(&device) {
                     let next = uplink.sent.get(&device).copied().unwrap_or(0) + 1;
+                    let floor = self.folded.floors.counter(&device);
+                    // Without a record only those who still hold the log can fill it.
+                    if next <= floor && self.folded.trim.is_empty() {
+                        uplink.given_up.insert(device);
+                        break;
+                    }
+                    if next <= floor {
+                        if !std::mem::replace(&mut uplink.refilled, true) {
+                            send.extend(self.refill()?);
+                        }
+                        uplink.sent.insert(device, floor);
+                        let durable = uplink.durable.entry(device).or_insert(0);
+                        *durable = (*durable).max(floor);
+                        continue;
+                    }
                     if next > last {
                         break;
                     }

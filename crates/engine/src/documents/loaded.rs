@@ -41,7 +41,7 @@ impl Loaded {
         }
     }
 
-    fn from_doc(doc: Automerge) -> Self {
+    pub(crate) fn from_doc(doc: Automerge) -> Self {
         let mut latest = Past::new();
         let mut ops: u64 = 0;
         for change in doc.get_changes_meta(&[]) {
@@ -226,6 +226,32 @@ pub(crate) fn store_anew(
         batch.put(Key::DocChunk(meta.doc, 0, meta.chunks), chunk);
         meta.chunks += 1;
     }
+}
+
+/// Replaces the stored form of a document by a compact one: `saved`, if that is what `loaded` was
+/// made from.
+pub(crate) fn store_base(
+    meta: &mut DocMeta,
+    loaded: &Loaded,
+    saved: Option<Vec<u8>>,
+    batch: &mut Batch,
+) {
+    let base = match saved {
+        Some(saved) if saved.len() <= LARGEST_BASE => Some(saved),
+        _ => compact(&loaded.doc),
+    };
+    let Some(base) = base else {
+        let changes = loaded.doc.get_changes(&[]);
+        let chunks = changes
+            .iter()
+            .map(|change| encode_chunk([change.raw_bytes()]));
+        return store_anew(meta, loaded, chunks.collect(), batch);
+    };
+    delete_stored(meta, batch);
+    meta.generation += 1;
+    meta.chunks = 0;
+    meta.bytes = base.len() as u64;
+    batch.put(Key::DocBase(meta.doc, meta.generation), base);
 }
 
 /// The compact form of a document, if it loads again. Otherwise its changes are kept as they

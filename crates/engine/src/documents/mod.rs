@@ -16,7 +16,9 @@ use ajar_protocol::{DocId, SpaceId, label};
 
 pub(crate) use directory::{Counts, Directory, DocMeta, convert};
 pub(crate) use intake::{Intake, apply, check_changes, is_applied};
-pub(crate) use loaded::{Cache, Loaded, delete_stored, encode_chunk, store_anew, store_chunk};
+pub(crate) use loaded::{
+    Cache, Loaded, delete_stored, encode_chunk, store_anew, store_base, store_chunk,
+};
 pub(crate) use operations::Reach;
 
 /// Documents of one space; a hundred thousand is thirty a day for nine years.

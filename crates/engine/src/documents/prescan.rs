@@ -1,7 +1,7 @@
 //! A look at the bytes of an Automerge change before Automerge sees them (protocol §2.6,
 //! D14). Automerge 0.12 expands run-length encoding and DEFLATE without a bound: a valid
 //! change of 127 bytes can hold ten million operations. Everything here is linear in the
-//! length of the input and allocates nothing.
+//! length of the input and allocates a list of at most 64 columns.
 
 use thiserror::Error;
 
@@ -13,8 +13,14 @@ pub const MAX_ACTORS: u64 = 64;
 pub const MAX_ROWS: u64 = 50_000;
 /// Columns of one change; Automerge writes fewer than twenty.
 const MAX_COLUMNS: u64 = 64;
+/// Actors that have written into one document: every device of two people, some of them anew.
+const MAX_DOCUMENT_ACTORS: u64 = 4096;
+/// Rows of a column of a document that its length allows: a few bytes may stand for many rows,
+/// but honest documents hold words.
+const ROWS_PER_BYTE: u64 = 16;
 
 const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
+const CHUNK_DOCUMENT: u8 = 0;
 const CHUNK_CHANGE: u8 = 1;
 const DEFLATE: u64 = 0b1000;
 
@@ -125,38 +131,83 @@ pub fn prescan(change: &[u8]) -> Result<(), Refused> {
         let length = scan.unsigned()?;
         scan.take(length)?;
     }
-    columns(&mut scan)
-}
-
-fn columns(scan: &mut Scan<'_>) -> Result<(), Refused> {
-    let n = scan.unsigned()?;
-    if n > MAX_COLUMNS {
-        return Err(Refused::TooMany);
-    }
-    let mut specs = Scan { rest: scan.rest };
-    for _ in 0..n {
-        if scan.unsigned()? & DEFLATE != 0 {
-            return Err(Refused::Compressed);
-        }
-        scan.unsigned()?;
-    }
-    for _ in 0..n {
-        let spec = specs.unsigned()?;
-        let length = specs.unsigned()?;
-        rows(spec & 0b111, scan.take(length)?)?;
+    let columns = columns(&mut scan)?;
+    for (spec, length) in columns {
+        rows(spec & 0b111, scan.take(length)?, MAX_ROWS)?;
     }
     Ok(())
 }
 
-/// Adds up the runs of one column. Column types are the low three bits of its spec.
-fn rows(column_type: u64, data: &[u8]) -> Result<(), Refused> {
+/// Checks one saved document, which is a chunk of another kind. On success, Automerge's parser
+/// will not expand it beyond the number of rows that is returned, in any column.
+///
+/// # Errors
+/// [`Refused`].
+pub fn prescan_document(saved: &[u8]) -> Result<u64, Refused> {
+    let mut scan = Scan { rest: saved };
+    if scan.take(4)? != MAGIC {
+        return Err(Refused::NotAChange);
+    }
+    scan.take(4)?;
+    if scan.byte()? != CHUNK_DOCUMENT {
+        return Err(Refused::ChunkType);
+    }
+    if scan.unsigned()? != scan.rest.len() as u64 {
+        return Err(Refused::Length);
+    }
+    let actors = scan.unsigned()?;
+    if actors > MAX_DOCUMENT_ACTORS {
+        return Err(Refused::TooMany);
+    }
+    for _ in 0..actors {
+        let length = scan.unsigned()?;
+        scan.take(length)?;
+    }
+    let heads = scan.unsigned()?;
+    if heads > MAX_DEPS.saturating_mul(4) {
+        return Err(Refused::TooMany);
+    }
+    scan.take(heads * 32)?;
+    let changes = columns(&mut scan)?;
+    let operations = columns(&mut scan)?;
+    let most = (saved.len() as u64)
+        .saturating_mul(ROWS_PER_BYTE)
+        .saturating_add(MAX_ROWS)
+        .min(super::MAX_DOCUMENT_OPS);
+    let mut largest = 0;
+    for (spec, length) in changes.into_iter().chain(operations) {
+        largest = rows(spec & 0b111, scan.take(length)?, most)?.max(largest);
+    }
+    Ok(largest)
+}
+
+/// Reads the list of columns: specification and length of each.
+fn columns(scan: &mut Scan<'_>) -> Result<Vec<(u64, u64)>, Refused> {
+    let n = scan.unsigned()?;
+    if n > MAX_COLUMNS {
+        return Err(Refused::TooMany);
+    }
+    let mut columns = Vec::new();
+    for _ in 0..n {
+        let spec = scan.unsigned()?;
+        if spec & DEFLATE != 0 {
+            return Err(Refused::Compressed);
+        }
+        columns.push((spec, scan.unsigned()?));
+    }
+    Ok(columns)
+}
+
+/// Adds up the runs of one column, up to `most`. Column types are the low three bits of its
+/// spec.
+fn rows(column_type: u64, data: &[u8], most: u64) -> Result<u64, Refused> {
     let mut scan = Scan { rest: data };
     let mut total: u64 = 0;
     let mut grouped: u64 = 0;
     while !scan.rest.is_empty() {
         match column_type {
             // Raw bytes of values: no runs.
-            7 => return Ok(()),
+            7 => return Ok(0),
             // Boolean: alternating counts.
             4 => total = total.saturating_add(scan.unsigned()?),
             _ => {
@@ -167,7 +218,7 @@ fn rows(column_type: u64, data: &[u8]) -> Result<(), Refused> {
                     _ => (run.unsigned_abs(), run.unsigned_abs()),
                 };
                 total = total.saturating_add(count);
-                if total > MAX_ROWS {
+                if total > most {
                     return Err(Refused::TooMany);
                 }
                 for _ in 0..values {
@@ -177,7 +228,7 @@ fn rows(column_type: u64, data: &[u8]) -> Result<(), Refused> {
                             let repeats = if run > 0 { count } else { 1 };
                             grouped =
                                 grouped.saturating_add(scan.unsigned()?.saturating_mul(repeats));
-                            if grouped > MAX_ROWS {
+                            if grouped > most {
                                 return Err(Refused::TooMany);
                             }
                         }
@@ -195,9 +246,9 @@ fn rows(column_type: u64, data: &[u8]) -> Result<(), Refused> {
                 }
             }
         }
-        if total > MAX_ROWS {
+        if total > most {
             return Err(Refused::TooMany);
         }
     }
-    Ok(())
+    Ok(total.max(grouped))
 }

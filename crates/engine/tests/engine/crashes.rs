@@ -58,7 +58,7 @@ fn ana_may_die_at_any_write_while_receiving_and_still_converges() {
         world.run();
     }
     let start = world.devices[ANA].store.copied();
-    let messages: Vec<RelayMsg> = [world.relay.welcome()]
+    let messages: Vec<RelayMsg> = [world.relay.welcome(), RelayMsg::Ready]
         .into_iter()
         .chain(world.relay.log.iter().cloned().map(RelayMsg::Envelope))
         .collect();
@@ -225,7 +225,8 @@ fn a_full_disk_is_no_death_of_the_envelope_that_met_it() {
         let _subscribe = ana.home.connected(RELAY);
         ana.store.fail_next_commit(StoreError::DiskFull);
         let bytes = world.relay.log.last().unwrap().clone();
-        let full = ana.home.receive(world.now, vec![RelayMsg::Envelope(bytes)]);
+        let messages = vec![RelayMsg::Ready, RelayMsg::Envelope(bytes)];
+        let full = ana.home.receive(world.now, messages);
         assert!(full.is_err());
         assert_eq!(ana.store.clone().marked().unwrap(), None);
     }

@@ -105,7 +105,7 @@ fn a_good_change_beside_a_bad_one_is_left_out_with_it() {
 }
 
 #[test]
-fn types_that_this_version_does_not_know_are_left_out() {
+fn a_snapshot_a_burn_or_an_endorsement_that_is_none_is_left_out() {
     let mut scene = scene(115);
     for kind in [
         EnvelopeType::Snapshot,

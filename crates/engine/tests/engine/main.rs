@@ -5,6 +5,8 @@
 mod amending;
 mod bad_seals;
 #[cfg(test)]
+mod burning;
+#[cfg(test)]
 mod content;
 #[cfg(test)]
 mod copies;
@@ -48,6 +50,8 @@ mod repairing;
 mod rogue;
 #[cfg(test)]
 mod schedule;
+#[cfg(test)]
+mod snapshots;
 #[cfg(test)]
 mod store_failures;
 #[cfg(test)]

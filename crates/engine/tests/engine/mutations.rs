@@ -105,6 +105,8 @@ fn ten_thousand_altered_changes_neither_crash_nor_poison_a_replica() {
         let store = start.copied();
         let mut home = ajar_engine::Replica::open(store.clone()).unwrap();
         let _subscribe = home.connected(RELAY);
+        home.receive(scene.world.now, vec![RelayMsg::Ready])
+            .unwrap();
         home.receive(scene.world.now, vec![RelayMsg::Envelope(envelope)])
             .unwrap();
         let heads = home.document(&doc).unwrap().get_heads();

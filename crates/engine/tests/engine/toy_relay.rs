@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use ajar_protocol::chain::ChainError;
 use ajar_protocol::client_msg::{ChainPosition, ClientMsg};
+use ajar_protocol::envelope::EnvelopeType;
 use ajar_protocol::relay_msg::{EnvelopeName, Refusal, RelayMsg};
+use ajar_protocol::trim::TrimRecord;
 use ajar_protocol::{DeviceId, Envelope, Frontier, Link, PartyChain, Position};
 
 /// What one relay stores of one space.
@@ -18,6 +20,8 @@ pub(crate) struct ToyRelay {
     pub(crate) frontier: Frontier,
     /// What it gives to spaces that it has admitted.
     pub(crate) permit: Option<[u8; 64]>,
+    /// The log is trimmed to this.
+    pub(crate) trim: Option<TrimRecord>,
     /// Envelopes that arrived once more.
     pub(crate) repeated: usize,
 }
@@ -47,6 +51,8 @@ impl ToyRelay {
             ClientMsg::Subscribe { chains, frontier } => self.subscribe(&chains, &frontier),
             ClientMsg::Append(bytes) => self.append(&bytes),
             ClientMsg::AppendLink(bytes) => self.append_link(&bytes),
+            ClientMsg::Bootstrap => self.bootstrap(),
+            ClientMsg::Trim(bytes) => self.trim(&bytes),
             other => panic!("the replica said {other:?} to a relay that knows it"),
         }
     }
@@ -59,6 +65,15 @@ impl ToyRelay {
             let links = missing.map(|link| RelayMsg::Link(link.as_bytes().to_vec()));
             answer.to_sender.extend(links);
         }
+        let behind = |record: &&TrimRecord| {
+            let mut rows = record.statement.cover.rows();
+            rows.any(|(device, floor)| frontier.counter(device) < floor.counter)
+        };
+        if let Some(record) = self.trim.as_ref().filter(behind) {
+            let trimmed = RelayMsg::Trimmed(record.encode());
+            answer.to_sender.push(trimmed);
+            return answer;
+        }
         for bytes in &self.log {
             let header = *Envelope::parse(bytes).unwrap().header();
             if header.counter > frontier.counter(&header.device) {
@@ -66,6 +81,74 @@ impl ToyRelay {
             }
         }
         answer.to_sender.push(RelayMsg::CaughtUp);
+        answer
+    }
+
+    fn bootstrap(&self) -> Answer {
+        let mut answer = Answer::default();
+        let out = &mut answer.to_sender;
+        out.extend(
+            self.trim
+                .iter()
+                .map(|record| RelayMsg::Trimmed(record.encode())),
+        );
+        for kind in [
+            EnvelopeType::Epoch,
+            EnvelopeType::Snapshot,
+            EnvelopeType::Endorse,
+        ] {
+            let is_kind = |bytes: &&Vec<u8>| Envelope::parse(bytes).unwrap().header().kind == kind;
+            let envelopes = self.log.iter().filter(is_kind);
+            out.extend(envelopes.map(|bytes| RelayMsg::Envelope(bytes.clone())));
+        }
+        out.push(RelayMsg::Ready);
+        answer
+    }
+
+    fn floor(&self, device: &DeviceId) -> u64 {
+        let trim = self.trim.as_ref();
+        trim.map_or(0, |record| record.statement.cover.counter(device))
+    }
+
+    /// As an honest relay does it; the checks that only matter against liars are left out.
+    fn trim(&mut self, bytes: &[u8]) -> Answer {
+        let mut answer = Answer::default();
+        let record = TrimRecord::parse(bytes).unwrap();
+        let statement = record.statement.clone();
+        let id = statement.snapshot.id;
+        let chains: Vec<&PartyChain> = self.chains.iter().collect();
+        let is_new = self
+            .trim
+            .as_ref()
+            .is_none_or(|old| old.statement.snapshot.id != id);
+        if is_new && record.verify(&statement.space, &chains, true).is_err() {
+            let refused = RelayMsg::TrimNotStored(id, Refusal::Violation);
+            answer.to_sender.push(refused);
+            return answer;
+        }
+        let mut rows = statement.cover.rows();
+        if rows.any(|(device, floor)| self.floor(device) > floor.counter) {
+            let refused = RelayMsg::TrimNotStored(id, Refusal::Conflict);
+            answer.to_sender.push(refused);
+            return answer;
+        }
+        let stays = |bytes: &Vec<u8>| {
+            let header = *Envelope::parse(bytes).unwrap().header();
+            let place = (header.device, header.counter);
+            let covered = header.counter <= statement.cover.counter(&header.device);
+            let epoch = header.kind == EnvelopeType::Epoch;
+            !covered || epoch && !statement.retired.contains(&place)
+        };
+        self.log.retain(stays);
+        self.held
+            .retain(|_, envelope| stays(&envelope.as_bytes().to_vec()));
+        for (device, floor) in statement.cover.rows() {
+            if self.frontier.counter(device) < floor.counter {
+                self.frontier.set(*device, *floor);
+            }
+        }
+        self.trim = Some(record);
+        answer.to_sender.push(RelayMsg::TrimStored(id));
         answer
     }
 
@@ -93,6 +176,14 @@ impl ToyRelay {
             } else {
                 refuse(Refusal::Conflict)
             };
+            return answer;
+        }
+        if header.counter <= self.floor(&header.device) {
+            if header.kind == EnvelopeType::Epoch {
+                self.held.insert((header.device, header.counter), envelope);
+                self.log.insert(0, bytes.to_vec());
+            }
+            answer.to_sender.push(RelayMsg::Stored(name));
             return answer;
         }
         if let Some(revoked) = author.revoked

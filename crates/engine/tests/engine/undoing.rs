@@ -202,6 +202,7 @@ fn the_cut_off_may_arrive_before_between_or_after_what_it_cuts() {
     for at in 0..=log.len() {
         let mut home = ajar_engine::Replica::open(store.copied()).unwrap();
         let _subscribe = home.connected(crate::world::RELAY);
+        home.receive(world.now, vec![RelayMsg::Ready]).unwrap();
         let mut messages: Vec<RelayMsg> = log.iter().cloned().map(RelayMsg::Envelope).collect();
         messages.insert(at, link.clone());
         messages.push(RelayMsg::CaughtUp);

@@ -8,6 +8,7 @@ use ajar_engine::membership::{LinkOffer, LinkRequest, NewHalf};
 use ajar_engine::outbox::ChangeError;
 use ajar_engine::pairing::{self, Agreed, OwnHalf};
 use ajar_engine::replica::NewSpace;
+use ajar_engine::snapshot::pack::{OpenedPack, open_pack, seal_pack};
 use ajar_engine::store::{Key, MemoryStore, Store};
 use ajar_engine::{EngineError, Event, NoticeKind, Now, Outputs, Ownership, Replica};
 use ajar_protocol::auth::permit;
@@ -15,7 +16,8 @@ use ajar_protocol::client_msg::ClientMsg;
 use ajar_protocol::codec::Reader;
 use ajar_protocol::link::{Link, LinkBody, NewDevice, RevokeReason, proof_hash};
 use ajar_protocol::relay_msg::RelayMsg;
-use ajar_protocol::{DocId, PartyChain, SpaceGenesis};
+use ajar_protocol::snapshot::PackRef;
+use ajar_protocol::{BlobId, DocId, PartyChain, SpaceGenesis};
 use automerge::transaction::{Transactable, Transaction};
 use automerge::{AutomergeError, ChangeHash, ROOT, ReadDoc};
 use ed25519_dalek::SigningKey;
@@ -55,6 +57,8 @@ pub(crate) struct World {
     pub(crate) relay: ToyRelay,
     pub(crate) devices: Vec<Device>,
     pub(crate) fault: Option<Fault>,
+    /// Packs of snapshots, where every device finds them.
+    pub(crate) blobs: BTreeMap<BlobId, Vec<u8>>,
 }
 
 pub(crate) fn rng(seed: u64) -> ChaCha20Rng {
@@ -137,6 +141,7 @@ impl World {
                 Device::create(ben, seed * 1000 + 12),
             ],
             fault: None,
+            blobs: BTreeMap::new(),
         }
     }
 
@@ -414,6 +419,92 @@ impl World {
             self.take(who, outputs);
         }
         self.run();
+    }
+
+    /// `who` makes a snapshot and sends it.
+    pub(crate) fn snapshot(&mut self, who: usize) {
+        let device = &mut self.devices[who];
+        device.home.begin_snapshot().unwrap();
+        self.pack_all(who);
+        let device = &mut self.devices[who];
+        let finished = device.home.finish_snapshot(self.now, &mut device.rng);
+        let outputs = finished.unwrap().expect("nothing changed meanwhile");
+        self.take(who, outputs);
+        self.run();
+    }
+
+    /// Seals all packs that wait for it.
+    pub(crate) fn pack_all(&mut self, who: usize) {
+        let device = &mut self.devices[who];
+        while let Some(plain) = device.home.next_pack().unwrap() {
+            let sealed = seal_pack(&plain, &mut device.rng).unwrap();
+            let reference = sealed.reference.clone();
+            self.blobs.insert(reference.blob, sealed.ciphertext);
+            device.home.pack_sealed(reference);
+        }
+    }
+
+    pub(crate) fn open(&self, pack: &PackRef) -> OpenedPack {
+        open_pack(pack, &self.blobs[&pack.blob]).unwrap()
+    }
+
+    /// `who` compares a snapshot that has come with what it holds; returns how many packs it
+    /// had to look at.
+    pub(crate) fn compare(&mut self, who: usize) -> Option<usize> {
+        let packs = self.devices[who].home.snapshot_to_compare().unwrap()?;
+        for pack in &packs {
+            let opened = self.open(pack);
+            let home = &mut self.devices[who].home;
+            home.compare_pack(self.now, opened).unwrap();
+        }
+        self.devices[who].home.end_comparing(self.now).unwrap();
+        Some(packs.len())
+    }
+
+    /// What `who` does of itself.
+    pub(crate) fn errands(&mut self, who: usize) {
+        let device = &mut self.devices[who];
+        let outputs = device.home.errands(self.now, &mut device.rng).unwrap();
+        self.take(who, outputs);
+        self.run();
+    }
+
+    /// `who` takes in the packs of the snapshot that it begins from.
+    pub(crate) fn start(&mut self, who: usize) {
+        for pack in self.devices[who].home.packs_to_start() {
+            let opened = self.open(&pack);
+            let outputs = self.devices[who].home.take_pack(self.now, opened).unwrap();
+            self.take(who, outputs);
+        }
+        self.run();
+    }
+
+    /// Everybody who is online does everything that is due, until nobody has anything to do.
+    pub(crate) fn rest(&mut self) {
+        for _ in 0..20 {
+            let before = (self.relay.log.len(), self.relay.trim.clone());
+            for who in 0..self.devices.len() {
+                if !self.devices[who].online {
+                    continue;
+                }
+                self.start(who);
+                self.compare(who);
+                self.errands(who);
+                if self.devices[who].home.snapshot_due().unwrap() {
+                    self.snapshot(who);
+                }
+                while self.devices[who].home.sweeps() {
+                    self.devices[who].home.sweep().unwrap();
+                }
+                if self.devices[who].home.owes_scrub() {
+                    self.devices[who].home.scrubbed().unwrap();
+                }
+            }
+            if before == (self.relay.log.len(), self.relay.trim.clone()) {
+                return;
+            }
+        }
+        panic!("the devices never come to rest");
     }
 
     pub(crate) fn new_doc(&mut self, who: usize, ownership: Ownership) -> DocId {

@@ -1,0 +1,250 @@
+//! Folding a log into documents, and beginning from there.
+
+use std::time::Duration;
+
+use ajar_engine::{NoticeKind, Ownership};
+use ajar_protocol::DocId;
+
+use crate::world::{ANA, BEN, World};
+
+const WEEK: Duration = Duration::from_secs(7 * 24 * 3600 + 1);
+
+/// Ana and Ben have written `n` documents each and a common one.
+fn written(seed: u64, n: usize) -> (World, Vec<DocId>) {
+    let mut world = World::online(seed);
+    let mut docs = Vec::new();
+    for number in 0..n {
+        for who in [ANA, BEN] {
+            let doc = world.new_doc(who, Ownership::Mine);
+            world.put(who, doc, "text", &format!("day {number} of {who}"));
+            docs.push(doc);
+        }
+    }
+    let common = world.new_doc(ANA, Ownership::Common);
+    world.put(ANA, common, "by", "Ana");
+    world.run();
+    world.put(BEN, common, "and", "Ben");
+    docs.push(common);
+    world.run();
+    (world, docs)
+}
+
+#[test]
+fn ben_endorses_anas_snapshot_with_his_next_words_and_the_relay_gives_up_the_log() {
+    let (mut world, docs) = written(1, 5);
+    world.snapshot(ANA);
+    let before = world.relay.log.len();
+    world.compare(BEN).unwrap();
+    world.errands(BEN);
+    // An envelope that nobody caused would tell Ana that Ben's phone is awake.
+    assert_eq!(world.relay.log.len(), before);
+    world.put(BEN, docs[1], "more", "words");
+    world.run();
+    assert_eq!(world.relay.log.len(), before + 2);
+    world.errands(ANA);
+    assert!(
+        world.relay.trim.is_none(),
+        "devices that come within a week go on from the log"
+    );
+    world.pass(WEEK);
+    world.errands(ANA);
+    assert!(world.relay.trim.is_some());
+    assert!(world.relay.log.len() < 10, "{}", world.relay.log.len());
+    world.rest();
+    world.assert_converged();
+    // Both go on writing.
+    world.put(ANA, docs[0], "more", "of it");
+    world.put(BEN, docs[1], "and", "more");
+    world.run();
+    world.assert_converged();
+    for who in [ANA, BEN] {
+        let checked = world.devices[who].home.check();
+        assert_eq!(checked.findings, Vec::<String>::new());
+        assert!(checked.envelopes < 12, "{}", checked.envelopes);
+        world.restart(who);
+    }
+}
+
+#[test]
+fn a_new_device_begins_from_a_snapshot_of_its_own_party_and_goes_on_from_the_log() {
+    let (mut world, docs) = written(2, 5);
+    world.snapshot(ANA);
+    world.put(BEN, docs[1], "after", "the snapshot");
+    world.run();
+    let laptop = world.link_offline(ANA);
+    world.connect(laptop);
+    world.run();
+    assert!(!world.devices[laptop].home.packs_to_start().is_empty());
+    world.start(laptop);
+    world.assert_converged();
+    assert_eq!(
+        world.value(laptop, docs[1], "after").as_deref(),
+        Some("the snapshot")
+    );
+    // It holds what it needs, and no more.
+    let checked = world.devices[laptop].home.check();
+    assert_eq!(checked.findings, Vec::<String>::new());
+    world.restart(laptop);
+    world.reconnect(laptop);
+    world.put(laptop, docs[0], "from", "the laptop");
+    world.run();
+    world.assert_converged();
+}
+
+#[test]
+fn a_new_device_does_not_believe_a_snapshot_that_only_the_partner_vouches_for() {
+    let (mut world, docs) = written(3, 3);
+    world.snapshot(BEN);
+    let laptop = world.link_offline(ANA);
+    world.connect(laptop);
+    world.run();
+    // The log is still there, so nothing is lost by that.
+    assert!(world.devices[laptop].home.packs_to_start().is_empty());
+    world.assert_converged();
+    // With Ana's word it is good for the next one.
+    world.compare(ANA).unwrap();
+    world.put(ANA, docs[0], "more", "words");
+    world.run();
+    let tablet = world.link_offline(ANA);
+    world.connect(tablet);
+    world.run();
+    assert!(!world.devices[tablet].home.packs_to_start().is_empty());
+    world.start(tablet);
+    world.assert_converged();
+}
+
+#[test]
+fn a_device_that_was_away_for_a_year_jumps_and_keeps_what_it_wrote() {
+    let (mut world, docs) = written(4, 3);
+    let laptop = world.link(ANA);
+    world.disconnect(laptop);
+    let diary = world.new_doc(laptop, Ownership::Mine);
+    world.put(laptop, diary, "text", "on a train, without a network");
+    for n in 0..30 {
+        world.put(ANA, docs[0], &format!("{n}"), "a year goes by");
+        world.put(BEN, docs[1], &format!("{n}"), "a year goes by");
+    }
+    world.run();
+    world.snapshot(ANA);
+    world.compare(BEN).unwrap();
+    world.put(BEN, docs[1], "last", "words");
+    world.run();
+    world.pass(WEEK);
+    world.rest();
+    assert!(world.relay.trim.is_some());
+    world.connect(laptop);
+    world.run();
+    world.start(laptop);
+    world.assert_converged();
+    assert!(world.value(BEN, diary, "text").is_some());
+    assert_eq!(
+        world.devices[laptop].home.check().findings,
+        Vec::<String>::new()
+    );
+    world.restart(laptop);
+}
+
+#[test]
+fn two_devices_make_a_snapshot_at_once_and_no_harm_is_done() {
+    let (mut world, docs) = written(5, 3);
+    for who in [ANA, BEN] {
+        world.devices[who].home.begin_snapshot().unwrap();
+        world.pack_all(who);
+    }
+    for who in [ANA, BEN] {
+        let device = &mut world.devices[who];
+        let outputs = device.home.finish_snapshot(world.now, &mut device.rng);
+        world.take(who, outputs.unwrap().unwrap());
+    }
+    world.run();
+    for who in [ANA, BEN] {
+        world.compare(who);
+    }
+    world.put(ANA, docs[0], "more", "words");
+    world.put(BEN, docs[1], "more", "words");
+    world.run();
+    world.pass(WEEK);
+    world.rest();
+    assert!(world.relay.trim.is_some());
+    for who in [ANA, BEN] {
+        assert!(world.notices(who).is_empty(), "{:?}", world.notices(who));
+    }
+    world.assert_converged();
+    let laptop = world.link_offline(BEN);
+    world.connect(laptop);
+    world.run();
+    world.start(laptop);
+    world.assert_converged();
+}
+
+#[test]
+fn a_snapshot_after_little_writing_uses_the_packs_of_the_last_one_again() {
+    let (mut world, docs) = written(6, 4);
+    world.snapshot(ANA);
+    let packs = world.blobs.len();
+    assert!(packs > 0);
+    world.snapshot(ANA);
+    assert_eq!(world.blobs.len(), packs, "nothing has changed");
+    world.put(ANA, docs[0], "one", "word");
+    world.run();
+    world.snapshot(ANA);
+    assert_eq!(world.blobs.len(), packs + 1);
+    // Ben has compared the first pack; of the second he needs only what is new.
+    assert_eq!(world.compare(BEN), Some(1));
+    let status = world.notices(BEN);
+    assert!(status.is_empty(), "{status:?}");
+}
+
+#[test]
+fn what_is_written_while_a_snapshot_is_made_is_packed_again() {
+    let (mut world, docs) = written(7, 3);
+    world.devices[ANA].home.begin_snapshot().unwrap();
+    world.pack_all(ANA);
+    world.put(ANA, docs[0], "meanwhile", "written");
+    world.run();
+    let device = &mut world.devices[ANA];
+    let early = device.home.finish_snapshot(world.now, &mut device.rng);
+    assert!(early.unwrap().is_none());
+    world.pack_all(ANA);
+    let device = &mut world.devices[ANA];
+    let outputs = device.home.finish_snapshot(world.now, &mut device.rng);
+    world.take(ANA, outputs.unwrap().unwrap());
+    world.run();
+    world.compare(BEN).unwrap();
+    assert!(world.notices(BEN).is_empty());
+    let laptop = world.link_offline(ANA);
+    world.connect(laptop);
+    world.run();
+    world.start(laptop);
+    world.assert_converged();
+}
+
+#[test]
+fn a_relay_that_lost_everything_is_filled_by_devices_that_have_given_up_their_log() {
+    let (mut world, docs) = written(8, 3);
+    world.snapshot(ANA);
+    world.compare(BEN).unwrap();
+    world.put(BEN, docs[1], "more", "words");
+    world.run();
+    world.pass(WEEK);
+    world.rest();
+    assert!(world.relay.trim.is_some());
+    world.relay.wipe();
+    world.reconnect(ANA);
+    world.reconnect(BEN);
+    assert!(world.relay.trim.is_some());
+    let laptop = world.link_offline(ANA);
+    world.connect(laptop);
+    world.run();
+    world.start(laptop);
+    world.assert_converged();
+    assert_eq!(
+        world.devices[laptop].home.check().findings,
+        Vec::<String>::new()
+    );
+    assert!(
+        !world.notices(laptop).contains(&NoticeKind::RolledBack),
+        "{:?}",
+        world.notices(laptop)
+    );
+}
