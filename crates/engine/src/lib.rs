@@ -38,6 +38,7 @@ mod space;
 mod state;
 mod status;
 pub mod store;
+pub mod table;
 mod told;
 mod uplink;
 
@@ -48,3 +49,4 @@ pub use error::{EngineError, Misuse};
 pub use notice::{Notice, NoticeKind};
 pub use output::{Event, Outputs};
 pub use replica::{DocInfo, Replica, SpaceStatus};
+pub use table::{RowQuery, Summarize, Summary, TableRow};

@@ -1,6 +1,6 @@
 //! Which documents there are, without loading them, and letting go of one.
 
-use ajar_protocol::DocId;
+use ajar_protocol::{DocId, PartyId};
 
 use crate::documents::{self, DocMeta, Owner, delete_stored};
 use crate::error::EngineError;
@@ -64,11 +64,16 @@ impl<S: Store> Replica<S> {
         self.directory.row(doc, &mut self.store)
     }
 
-    fn info(&self, doc: &DocId, bytes: u64) -> DocInfo {
-        let owner = match documents::owner(doc) {
+    /// The party that owns a document; `None` when it is common.
+    pub(crate) fn owner(&self, doc: &DocId) -> Option<PartyId> {
+        match documents::owner(doc) {
             Some(Owner::Party(place)) => Some(self.space.party_of(place)),
             _ => None,
-        };
+        }
+    }
+
+    fn info(&self, doc: &DocId, bytes: u64) -> DocInfo {
+        let owner = self.owner(doc);
         let writable = documents::may_write(doc, self.space.place);
         DocInfo {
             id: *doc,
@@ -84,6 +89,7 @@ impl<S: Store> Replica<S> {
         let Some(row) = self.row(doc)? else {
             return Ok(false);
         };
+        self.remove_row(row)?;
         delete_stored(&row, &mut self.pending.batch);
         self.cache.drop_doc(doc);
         self.directory.remove(doc, &mut self.store)

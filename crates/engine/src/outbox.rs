@@ -295,7 +295,7 @@ impl<S: Store> Replica<S> {
         self.soil(doc, pack);
         loaded.unstored = false;
         self.cache.insert(*doc, loaded);
-        Ok(())
+        self.touch(*doc)
     }
 
     /// Creates an epoch when there is none to write under, or it has served long enough.

@@ -211,6 +211,7 @@ impl<S: Store> Replica<S> {
             self.directory.update(doc, &mut self.store, |row| {
                 store_anew(row, &remade.loaded, remade.chunks, batch)
             })?;
+            self.touch(doc)?;
             self.pending.events.push(Event::DocumentChanged {
                 doc,
                 by,

@@ -25,6 +25,7 @@ use crate::snapshot::{Comparing, Folded, Making, Starting};
 use crate::space::Space;
 use crate::state::{Meta, Progress, decode_keys, encode_keys};
 use crate::store::{Batch, Key, Marker, Store, StoreError};
+use crate::table::Table;
 use crate::told::own_addition;
 use crate::uplink::Uplink;
 
@@ -74,6 +75,7 @@ pub struct Replica<S: Store> {
     pub(crate) progress: Progress,
     pub(crate) directory: Directory,
     pub(crate) cache: Cache,
+    pub(crate) table: Table,
     pub(crate) notices: Notices,
     pub(crate) pending: Pending,
     /// Envelopes that wait for something, by author and counter.
@@ -218,6 +220,7 @@ impl<S: Store> Replica<S> {
             progress,
             directory,
             cache: Cache::default(),
+            table: Table::default(),
             notices,
             pending: Pending::default(),
             parked: BTreeMap::new(),
@@ -268,8 +271,9 @@ impl<S: Store> Replica<S> {
             let why = "an earlier write failed".to_owned();
             return Err(EngineError::Store(StoreError::Broken(why)));
         }
+        let updated = self.update_rows();
         let mut pending = std::mem::take(&mut self.pending);
-        let written = self.write(&mut pending);
+        let written = updated.and_then(|()| self.write(&mut pending));
         match written {
             Ok(()) => Ok(pending.events),
             Err(error) => {
@@ -289,6 +293,7 @@ impl<S: Store> Replica<S> {
             ))?;
         }
         self.folded.save(&mut pending.batch);
+        self.table.save(&mut pending.batch);
         self.directory.save(&mut pending.batch);
         let documents = self.directory.counts();
         if documents != self.progress.documents {
@@ -324,6 +329,7 @@ impl<S: Store> Replica<S> {
     /// ever runs ahead of the store.
     pub(crate) fn reread(&mut self) -> Result<(), EngineError> {
         self.cache.clear();
+        self.table.forget();
         self.pending = Pending::default();
         let read = |store: &mut S, key: Key| -> Result<Vec<u8>, EngineError> {
             store

@@ -57,6 +57,10 @@ pub enum Key {
     PackDocs(u32),
     /// What is known of a document without loading it.
     DocRow(DocId),
+    /// Which page of the table holds what; there is no table without it.
+    TableIndex,
+    /// A page of the table.
+    TablePage(u32),
 }
 
 impl Key {
@@ -112,6 +116,11 @@ impl Key {
             Self::DocRow(doc) => {
                 out.push(12);
                 out.extend_from_slice(&doc.0);
+            }
+            Self::TableIndex => out.push(13),
+            Self::TablePage(page) => {
+                out.push(14);
+                out.extend_from_slice(&page.to_be_bytes());
             }
         }
         out
@@ -324,6 +333,8 @@ mod tests {
             Key::Burned,
             Key::PackDocs(1),
             Key::DocRow(doc),
+            Key::TableIndex,
+            Key::TablePage(1),
             Key::Local(String::new()),
             Key::Local("drafts".to_owned()),
         ];

@@ -21,6 +21,48 @@ pub fn day(date: &str) -> &str {
     date.get(..DAY_LEN).unwrap_or(date)
 }
 
+/// Steps of [`moment`] in a day: the day itself, and its minutes.
+const DAY_STEPS: i64 = 1 + 24 * 60;
+
+/// A number that orders as dates do: a day, then its minutes, then the next day. `None` for
+/// what is no date.
+#[must_use]
+pub fn moment(date: &str) -> Option<i64> {
+    parse(date)?;
+    let minutes = match date.split_once('T') {
+        Some((_, time)) => {
+            let (hour, minute) = time.split_once(':')?;
+            1 + number(hour, 2)? * 60 + number(minute, 2)?
+        }
+        None => 0,
+    };
+    let (year, month, day) = parts(date)?;
+    let before = i64::from(year) - 1;
+    let days = before * 365 + before / 4 - before / 100 + before / 400;
+    let months: u32 = (1..month).filter_map(|month| days_in(year, month)).sum();
+    Some((days + i64::from(months + day)) * DAY_STEPS + i64::from(minutes))
+}
+
+/// First and last [`moment`] of the day of a date.
+#[must_use]
+pub fn moments(date: &str) -> Option<(i64, i64)> {
+    let first = moment(day(date))?;
+    Some((first, first + DAY_STEPS - 1))
+}
+
+/// The month of a date, `year × 12 + month`.
+pub(crate) fn month(date: &str) -> Option<u32> {
+    let (year, month, _) = parts(date)?;
+    Some(year * 12 + month)
+}
+
+/// Year, month and day of a checked date.
+fn parts(date: &str) -> Option<(u32, u32, u32)> {
+    let mut parts = day(date).split('-');
+    let mut next = |len| number(parts.next()?, len);
+    Some((next(4)?, next(2)?, next(2)?))
+}
+
 fn parse(date: &str) -> Option<()> {
     let (day, time) = match date.split_once('T') {
         Some((day, time)) => (day, Some(time)),
@@ -105,6 +147,37 @@ mod tests {
         ] {
             assert_eq!(check(date), Err(Invalid::BadDate), "{date:?}");
         }
+    }
+
+    #[test]
+    fn moments_are_in_the_order_of_the_dates() {
+        let mut last: Option<(String, i64)> = None;
+        for year in [
+            "0001", "1899", "1900", "1999", "2000", "2024", "2026", "9999",
+        ] {
+            for month in 1..=12 {
+                for day in 1..=31 {
+                    for time in ["", "T00:00", "T00:01", "T23:59"] {
+                        let date = format!("{year}-{month:02}-{day:02}{time}");
+                        let Some(moment) = moment(&date) else {
+                            assert_eq!(check(&date), Err(Invalid::BadDate), "{date}");
+                            continue;
+                        };
+                        let (first, end) = moments(&date).unwrap();
+                        assert!((first..=end).contains(&moment));
+                        if let Some((before, at)) = &last {
+                            assert!(*before < date && *at < moment, "{before} {date}");
+                        }
+                        last = Some((date, moment));
+                    }
+                }
+            }
+        }
+        let next = |a, b| moments(a).unwrap().1 + 1 == moment(b).unwrap();
+        assert!(next("2024-02-28T10:00", "2024-02-29"));
+        assert!(next("1900-02-28", "1900-03-01") && next("2025-12-31", "2026-01-01"));
+        assert_eq!(moment("2026-02-29"), None);
+        assert_eq!(month("2026-07-01T21:30"), Some(2026 * 12 + 7));
     }
 
     #[test]

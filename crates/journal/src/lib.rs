@@ -24,6 +24,7 @@ pub mod profile;
 pub mod query;
 mod read;
 pub mod schema;
+pub mod summary;
 pub mod text;
 
 pub use body::Paragraph;

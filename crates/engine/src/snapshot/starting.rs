@@ -481,7 +481,9 @@ impl<S: Store> Replica<S> {
         self.directory.update(doc, &mut self.store, |row| {
             store_base(row, &loaded, saved, batch);
         })?;
-        self.cache.drop_doc(&doc);
+        // Its row is made from memory, while it is there.
+        self.cache.insert(doc, loaded);
+        self.touch(doc)?;
         let place = owner(&doc).and_then(Owner::place);
         let place = place.unwrap_or(self.space.place);
         self.pending.events.push(Event::DocumentChanged {

@@ -55,6 +55,8 @@ mod snapshots;
 #[cfg(test)]
 mod store_failures;
 #[cfg(test)]
+mod table;
+#[cfg(test)]
 mod telling;
 #[cfg(test)]
 mod theft;
