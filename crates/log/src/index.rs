@@ -166,6 +166,29 @@ impl Index {
             .collect()
     }
 
+    /// The first `most` keys from `from` on that are less than `to`.
+    pub(crate) fn between(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        most: usize,
+    ) -> Result<Vec<(Vec<u8>, Position)>, Error> {
+        let db = self.db()?;
+        let found = guarded(|| {
+            db.range(stored(from)..stored(to))
+                .take(most)
+                .map(|entry| entry.map(|(key, bytes)| (key, Loc::from_bytes(&bytes))))
+                .collect::<sled::Result<Vec<_>>>()
+        })?;
+        found
+            .into_iter()
+            .map(|(key, loc)| {
+                let loc = loc.ok_or_else(|| Error::index("an entry is malformed"))?;
+                Ok((key.get(1..).unwrap_or_default().to_vec(), loc.at))
+            })
+            .collect()
+    }
+
     /// Takes in changes, after which the index holds the log up to `upto`.
     pub(crate) fn apply(&self, changes: &Changes, upto: Position) -> Result<(), Error> {
         let db = self.db()?;

@@ -137,6 +137,20 @@ impl Log {
         self.inner.shared.keys_with_prefix(prefix)
     }
 
+    /// The first `most` keys from `from` on that are less than `to`, in the order of their bytes:
+    /// memory is bounded however many there are.
+    ///
+    /// # Errors
+    /// When the index fails.
+    pub fn keys_between(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        most: usize,
+    ) -> Result<Vec<(Vec<u8>, Position)>, Error> {
+        self.inner.shared.keys_between(from, to, most)
+    }
+
     /// Where the newest record of a key stands.
     ///
     /// # Errors

@@ -238,6 +238,42 @@ impl Shared {
         Ok(found)
     }
 
+    /// As [`Self::keys_with_prefix`], for keys from `from` on that are less than `to`, the first
+    /// `most` of them.
+    pub(crate) fn keys_between(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        most: usize,
+    ) -> Result<Vec<(Vec<u8>, Position)>, Error> {
+        if from >= to {
+            return Ok(Vec::new());
+        }
+        let mut newer = Changes::new();
+        {
+            let view = read(&self.view);
+            let range = (Bound::Included(from), Bound::Excluded(to));
+            for changes in view.frozen.as_deref().into_iter().chain([&view.fresh]) {
+                for (key, loc) in changes.range::<[u8], _>(range) {
+                    newer.insert(key.clone(), *loc);
+                }
+            }
+        }
+        // So many that `most` are left, whichever of them are deleted by newer ones.
+        let mut found = self
+            .index
+            .between(from, to, most.saturating_add(newer.len()))?;
+        found.retain(|(key, _)| !newer.contains_key(key));
+        found.extend(
+            newer
+                .into_iter()
+                .filter_map(|(key, loc)| Some((key, loc?.at))),
+        );
+        found.sort_unstable();
+        found.truncate(most);
+        Ok(found)
+    }
+
     pub(crate) fn stats(&self) -> Result<Stats, Error> {
         self.work.flush(false)?;
         let view = read(&self.view);
