@@ -10,14 +10,23 @@ use ajar_protocol::{DeviceId, SpaceId};
 use crate::storage::{Arrival, Store, StoreError};
 
 /// A page ends after so many bytes or envelopes.
-const PAGE_BYTES: usize = 128 << 10;
-const PAGE_ITEMS: usize = 256;
+pub(crate) const PAGE_BYTES: usize = 128 << 10;
+pub(crate) const PAGE_ITEMS: usize = 256;
 
 /// An envelope to send.
 pub(crate) struct Found {
     pub(crate) device: DeviceId,
     pub(crate) counter: u64,
     pub(crate) bytes: Vec<u8>,
+}
+
+/// Something that is read and sent a page at a time.
+pub(crate) trait Pages: Send + 'static {
+    /// Whether nothing is left to read.
+    fn is_done(&self) -> bool;
+
+    /// Reads the next page. Blocks for storage.
+    fn page(&mut self) -> Result<Vec<Found>, StoreError>;
 }
 
 /// What is left to read.
@@ -48,10 +57,6 @@ impl CatchUp {
         }
     }
 
-    pub(crate) fn is_done(&self) -> bool {
-        self.started && self.next.is_empty()
-    }
-
     /// Puts the first envelope of a device from `counter` on that storage has into the heap. A
     /// damaged or lost one is skipped: the client sees the gap and asks the other devices.
     fn look(&mut self, device: DeviceId, mut counter: u64) -> Result<(), StoreError> {
@@ -66,9 +71,14 @@ impl CatchUp {
         }
         Ok(())
     }
+}
 
-    /// Reads the next page. Blocks for storage.
-    pub(crate) fn page(&mut self) -> Result<Vec<Found>, StoreError> {
+impl Pages for CatchUp {
+    fn is_done(&self) -> bool {
+        self.started && self.next.is_empty()
+    }
+
+    fn page(&mut self) -> Result<Vec<Found>, StoreError> {
         if !self.started {
             self.started = true;
             for (device, from, to) in std::mem::take(&mut self.ranges) {

@@ -292,7 +292,7 @@ fn invite(data: &DataDir, host: Option<&str>, json: bool) -> Result<(), Failure>
 
 fn stopped_store(data: &DataDir, json: bool) -> Result<LocalStore, Failure> {
     data.identity().or_fail(json)?;
-    LocalStore::open(&data.db())
+    LocalStore::open(&data.db(), &data.blobs())
         .map_err(|e| match e {
             StoreError::Locked => {
                 "the relay is running; stop it first (`serve` holds the data folder)".to_owned()

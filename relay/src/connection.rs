@@ -190,10 +190,20 @@ impl Guest<'_> {
         output.say(&welcome).await?;
         self.connection
             .set_receive_window(VarInt::from_u32(tls::MEMBER_WINDOW));
+        // The stream that is open, and one for each transfer.
+        let streams = 1 + self.relay.limits.blob_transfers_per_connection;
+        self.connection
+            .set_max_concurrent_bi_streams(VarInt::from_u32(streams));
+        output.prefer();
         let slowness = Duration::from_secs(self.relay.limits.frame_seconds.into());
         self.frames.set_finish(slowness);
         let frames = &mut self.frames;
-        Ok(session::run(self.relay, space, member, frames, output, self.stop.clone()).await)
+        let streams = session::Streams {
+            connection: self.connection,
+            frames,
+            output,
+        };
+        Ok(session::run(self.relay, space, member, streams, self.stop.clone()).await)
     }
 
     /// Who logs in, and where. Whoever has only the twelve words does not know the space: it is

@@ -1,5 +1,5 @@
 //! The data folder: `relay.key` (0600), `relay.toml`, `relay.addr` (where the running relay
-//! listens), `claims/`, `db/`.
+//! listens), `claims/`, `db/`, `blobs/`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -74,7 +74,7 @@ pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     File::open(path)?.sync_all()?;
     let _ = path;
@@ -233,6 +233,12 @@ impl DataDir {
     #[must_use]
     pub fn claims(&self) -> PathBuf {
         self.root.join("claims")
+    }
+
+    /// The folder of blobs.
+    #[must_use]
+    pub fn blobs(&self) -> PathBuf {
+        self.root.join("blobs")
     }
 
     /// The folder of the embedded store.

@@ -8,7 +8,7 @@ use ajar_protocol::{Link, PartyChain, PartyId, SpaceGenesis, SpaceId};
 use tokio::sync::mpsc;
 
 use crate::space::{Loaded, Space};
-use crate::storage::{Store, StoreError};
+use crate::storage::{Store, StoreError, specials};
 
 /// Spaces whose loading does not wait for one another.
 const STRIPES: usize = 64;
@@ -73,6 +73,14 @@ impl Hub {
         }
         Ok(Some(space))
     }
+
+    /// The space, if it is in use.
+    pub(crate) fn loaded(&self, id: &SpaceId) -> Option<Arc<Space>> {
+        let stripe = usize::from(id.0.first().copied().unwrap_or(0)) % STRIPES;
+        let stripe = self.stripes.get(stripe)?;
+        let stripe = stripe.lock().unwrap_or_else(PoisonError::into_inner);
+        stripe.spaces.get(id).and_then(Weak::upgrade)
+    }
 }
 
 fn load(store: &dyn Store, id: &SpaceId) -> Result<Option<Loaded>, StoreError> {
@@ -85,8 +93,17 @@ fn load(store: &dyn Store, id: &SpaceId) -> Result<Option<Loaded>, StoreError> {
         .iter()
         .map(|party| load_chain(store, id, party))
         .collect::<Result<Vec<_>, _>>()?;
+    specials::build(store, id)?;
+    let parts = store.files().list(id, true)?;
+    let stored = store.blobs(id)?;
+    let blob_bytes = stored.iter().map(|blob| blob.length);
+    let blob_bytes = blob_bytes.chain(parts.iter().map(|part| part.length)).sum();
     let heads = store.heads(id)?;
-    Ok(Some(Loaded { chains, heads }))
+    Ok(Some(Loaded {
+        chains,
+        heads,
+        blob_bytes,
+    }))
 }
 
 fn load_chain(

@@ -6,6 +6,7 @@
 
 mod admission;
 pub mod args;
+mod bootstrap;
 mod catchup;
 pub mod claims;
 pub mod cli;
@@ -27,6 +28,7 @@ mod space;
 pub mod storage;
 mod stream;
 mod tls;
+mod transfers;
 
 pub use config::Config;
 pub use identity::Identity;

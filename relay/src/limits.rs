@@ -12,7 +12,8 @@ pub struct Limits {
     /// Connections at a time from one IPv4 address or IPv6 /64 network (64): one household or
     /// one flooder, not more.
     pub connections_per_address: u32,
-    /// Bytes of envelopes one space may keep (2 GiB): a lifetime of text.
+    /// Bytes of envelopes and blobs one space may keep (2 GiB), blobs that are still being uploaded
+    /// included: a lifetime of text and a few thousand photos.
     pub bytes_per_space: u64,
     /// Bytes a second one connection may upload, averaged (2 MiB).
     pub upload_bytes_per_second: u32,
@@ -40,6 +41,14 @@ pub struct Limits {
     /// Bytes of live envelopes that wait for one slow reader (2 MiB) before it is sent back to
     /// reading from storage.
     pub live_queue_bytes: u32,
+    /// Transfers of blobs at a time for one connection (4): as many photos as one sees at once.
+    pub blob_transfers_per_connection: u32,
+    /// Transfers of blobs at a time for one space (16): four devices that fetch at once.
+    pub blob_transfers_per_space: u32,
+    /// Transfers of blobs at a time in all (256): a buffer of 64 KiB and a file each.
+    pub blob_transfers: u32,
+    /// Hours that an upload which was cut is kept, to go on from there (168: a week away).
+    pub blob_part_hours: u32,
     /// Mailboxes open at a time (64).
     pub mailboxes: u32,
     /// Mailboxes one address may open in an hour (10).
@@ -69,6 +78,10 @@ impl Default for Limits {
             append_bytes_in_flight: 4 << 20,
             append_bytes_in_flight_total: 64 << 20,
             live_queue_bytes: 2 << 20,
+            blob_transfers_per_connection: 4,
+            blob_transfers_per_space: 16,
+            blob_transfers: 256,
+            blob_part_hours: 168,
             mailboxes: 64,
             mailbox_opens_per_hour: 10,
             mailbox_joins_per_hour: 30,
@@ -95,6 +108,14 @@ impl Limits {
             ),
             ("upload_burst_bytes", self.upload_burst_bytes, envelope),
             ("spaces_per_claim", self.spaces_per_claim, 1),
+            (
+                "blob_transfers_per_connection",
+                self.blob_transfers_per_connection,
+                1,
+            ),
+            ("blob_transfers_per_space", self.blob_transfers_per_space, 1),
+            ("blob_transfers", self.blob_transfers, 1),
+            ("blob_part_hours", self.blob_part_hours, 1),
             ("login_seconds", self.login_seconds, 1),
             ("frame_seconds", self.frame_seconds, 1),
             ("appends_in_flight", self.appends_in_flight, 1),

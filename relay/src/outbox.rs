@@ -71,6 +71,8 @@ pub(crate) enum Work {
     Wait,
     /// Catch up from here and say when done.
     Subscribe(Cursor),
+    /// Send what a device needs that cannot go on from its frontier.
+    Bootstrap,
     /// The queue overflowed: catch up from the writer's own cursor.
     Again,
     /// Send these.
@@ -87,11 +89,18 @@ enum Closing {
     Expel,
 }
 
+#[derive(Debug)]
+enum Request {
+    Subscribe(Cursor),
+    Bootstrap,
+}
+
 #[derive(Debug, Default)]
 struct State {
     live: bool,
     overflowed: bool,
-    subscribe: Option<Cursor>,
+    /// What was asked for, at most one of a kind.
+    requests: VecDeque<Request>,
     queue: VecDeque<Item>,
     bytes: usize,
     /// From where the session lacks links, whatever its cursor says: an outranking one did not
@@ -148,7 +157,23 @@ impl Outbox {
 
     /// Asks the writer to catch up from here.
     pub(crate) fn subscribe(&self, cursor: Cursor) {
-        self.lock().subscribe = Some(cursor);
+        self.ask(Request::Subscribe(cursor));
+    }
+
+    /// Asks the writer for a bootstrap. Several that wait are one.
+    pub(crate) fn bootstrap(&self) {
+        self.ask(Request::Bootstrap);
+    }
+
+    /// Of a kind only the last one is answered.
+    fn ask(&self, request: Request) {
+        let mut state = self.lock();
+        let kind = std::mem::discriminant(&request);
+        state
+            .requests
+            .retain(|other| std::mem::discriminant(other) != kind);
+        state.requests.push_back(request);
+        drop(state);
         self.work.notify_one();
     }
 
@@ -221,8 +246,10 @@ impl Outbox {
             Some(Closing::Expel) => return Work::Expel,
             None => {}
         }
-        if let Some(cursor) = state.subscribe.take() {
-            return Work::Subscribe(cursor);
+        match state.requests.pop_front() {
+            Some(Request::Subscribe(cursor)) => return Work::Subscribe(cursor),
+            Some(Request::Bootstrap) => return Work::Bootstrap,
+            None => {}
         }
         if state.overflowed {
             return Work::Again;

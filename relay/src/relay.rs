@@ -27,6 +27,8 @@ pub(crate) struct Relay {
     pub(crate) admissions: tokio::sync::Mutex<()>,
     pub(crate) mailboxes: Arc<Mailboxes>,
     pub(crate) append_budget: Arc<Semaphore>,
+    /// Transfers of blobs that may still begin.
+    pub(crate) transfers: Semaphore,
     bad_introductions: Mutex<Windows>,
     connections: Mutex<Connections>,
 }
@@ -53,6 +55,7 @@ impl Relay {
             hub: Hub::new(Arc::clone(&store), limits.bytes_per_space, ready),
             mailboxes: Arc::new(Mailboxes::new(&limits)),
             append_budget: Arc::new(Semaphore::new(limits.append_bytes_in_flight_total as usize)),
+            transfers: Semaphore::new(limits.blob_transfers as usize),
             bad_introductions: Mutex::new(Windows::new(
                 Duration::from_secs(3600),
                 limits.bad_introductions_per_hour,

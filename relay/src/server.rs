@@ -65,8 +65,8 @@ pub async fn serve(
     let data = DataDir::new(&config.data);
     // Before the store is opened: a wrong folder must stay untouched.
     data.identity()?;
-    let db = data.db();
-    let store = tokio::task::spawn_blocking(move || LocalStore::open(&db))
+    let (db, blobs) = (data.db(), data.blobs());
+    let store = tokio::task::spawn_blocking(move || LocalStore::open(&db, &blobs))
         .await
         .map_err(|e| StoreError::Failed(e.to_string()))??;
     if store.damaged() > 0 {

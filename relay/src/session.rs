@@ -2,22 +2,24 @@
 //! own pace and within its own bounds.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ajar_protocol::client_msg::ClientMsg;
 use ajar_protocol::frame::{self, Tag};
 use ajar_protocol::relay_msg::{EnvelopeName, Refusal, RelayMsg};
 use ajar_protocol::{Envelope, Link, PartyId, limits};
+use quinn::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::timeout;
 
-use crate::catchup::CatchUp;
+use crate::bootstrap::Bootstrap;
+use crate::catchup::{CatchUp, Found, Pages};
 use crate::outbox::{Cursor, Outbox, What, Work};
-use crate::rate::Bucket;
 use crate::relay::Relay;
 use crate::space::{Member, Space, Verdict, Waiter};
 use crate::storage::StoreError;
 use crate::stream::{End, Frames, Output};
+use crate::transfers::{self, Rate, Transfers};
 
 /// Frames are joined into writes of about this size.
 const WRITE: usize = 64 << 10;
@@ -25,20 +27,36 @@ const WRITE: usize = 64 << 10;
 const LINKS: usize = 64;
 /// What an append counts beside its bytes.
 const APPEND: usize = 1024;
+/// What a short question with a long answer counts beside its bytes, for the upload rate: so many
+/// can be asked, not more.
+const QUESTION: usize = 16 << 10;
+
+/// What a session talks over.
+pub(crate) struct Streams<'a> {
+    pub(crate) connection: &'a Connection,
+    pub(crate) frames: &'a mut Frames,
+    pub(crate) output: &'a mut Output,
+}
 
 /// Runs a session until one side ends it; gives the output back to be finished.
 pub(crate) async fn run(
     relay: &Arc<Relay>,
     space: Arc<Space>,
     member: Member,
-    frames: &mut Frames,
-    output: &mut Output,
+    streams: Streams<'_>,
     mut stop: watch::Receiver<bool>,
 ) -> End {
+    let Streams {
+        connection,
+        frames,
+        output,
+    } = streams;
     let outbox = Arc::new(Outbox::new(relay.limits.live_queue_bytes as usize));
     let number = space.enter(member, Arc::clone(&outbox));
     let guard = Leave(&space, number);
     let (answers_in, answers) = mpsc::channel(relay.limits.appends_in_flight as usize);
+    let rate = Rate::of(relay);
+    let mut transfers = Transfers::new(relay, &space, member, rate.clone(), connection);
     let mut writer = std::pin::pin!(write_all(relay, &space, &outbox, answers, output));
     let end = {
         let reader = Reader {
@@ -49,15 +67,19 @@ pub(crate) async fn run(
             number,
             answers: answers_in,
             own_budget: Arc::new(Semaphore::new(relay.limits.append_bytes_in_flight as usize)),
+            rate,
         };
         let mut reader = std::pin::pin!(reader.read_all(frames));
         tokio::select! {
             end = &mut writer => return end,
             end = &mut reader => end,
+            () = transfers.accept() => End::Closed,
             () = outbox.closed() => End::Closed,
             _ = stop.wait_for(|stop| *stop) => End::Refused(Refusal::Unavailable),
         }
     };
+    // A clean stop lets transfers come to their end; any other end of a session ends them.
+    let drain = matches!(end, End::Refused(Refusal::Unavailable)) && *stop.borrow();
     // The reader is gone, and with it its sender of answers: the writer ends once everything
     // accepted has been answered.
     outbox.close(match end {
@@ -65,7 +87,17 @@ pub(crate) async fn run(
         End::Closed | End::Late => None,
     });
     let patience = Duration::from_secs(relay.limits.drain_seconds.into());
-    let end = timeout(patience, writer).await.unwrap_or(End::Late);
+    if !drain {
+        transfers.end();
+    }
+    let rest = async {
+        if drain {
+            tokio::join!(writer, transfers.finish()).0
+        } else {
+            writer.await
+        }
+    };
+    let end = timeout(patience, rest).await.unwrap_or(End::Late);
     drop(guard);
     end
 }
@@ -86,25 +118,17 @@ struct Reader<'a> {
     number: u64,
     answers: mpsc::Sender<RelayMsg>,
     own_budget: Arc<Semaphore>,
+    rate: Rate,
 }
 
 impl Reader<'_> {
     async fn read_all(self, frames: &mut Frames) -> End {
-        let limits = &self.relay.limits;
-        let mut bucket = Bucket::new(
-            limits.upload_bytes_per_second,
-            limits.upload_burst_bytes,
-            Instant::now(),
-        );
         loop {
             let content = match frames.next(limits::FRAME).await {
                 Ok(content) => content,
                 Err(end) => return end,
             };
-            let wait = bucket.take(content.len(), Instant::now());
-            if !wait.is_zero() {
-                tokio::time::sleep(wait).await;
-            }
+            self.rate.pass(content.len()).await;
             if let Err(end) = self.handle(&content).await {
                 return end;
             }
@@ -123,6 +147,33 @@ impl Reader<'_> {
             }
             ClientMsg::Subscribe { chains, frontier } => {
                 self.outbox.subscribe(Cursor::new(&chains, &frontier));
+                Ok(())
+            }
+            ClientMsg::Bootstrap => {
+                self.rate.pass(QUESTION).await;
+                self.outbox.bootstrap();
+                Ok(())
+            }
+            ClientMsg::AskBlobs(asked) => {
+                self.rate.pass(QUESTION).await;
+                let waiter = self.waiter(asked.len() * 32).await?;
+                let missing = transfers::missing(self.relay, self.space, asked).await;
+                let missing = missing.map_err(|_| End::Refused(Refusal::Unavailable))?;
+                waiter.answer(RelayMsg::BlobsMissing(missing));
+                Ok(())
+            }
+            ClientMsg::DeleteBlobs(command) => {
+                self.rate.pass(QUESTION).await;
+                let waiter = self.waiter(command.blobs.len() * 32).await?;
+                let gone = match self.member {
+                    Member::Device { .. } => {
+                        transfers::delete(self.relay, self.space, &command).await
+                    }
+                    // The words only fetch.
+                    Member::Recovery { .. } => Ok(Vec::new()),
+                };
+                let gone = gone.map_err(|_| End::Refused(Refusal::Unavailable))?;
+                waiter.answer(RelayMsg::BlobsDeleted(gone));
                 Ok(())
             }
             _ => Err(End::Refused(Refusal::Violation)),
@@ -246,6 +297,7 @@ impl Writer<'_> {
                     self.put(&RelayMsg::CaughtUp.to_frame()).await?;
                 }
                 Work::Again => self.catch_up().await?,
+                Work::Bootstrap => self.bootstrap().await?,
                 Work::Items(items) => {
                     for item in items {
                         if let Some(frame) = &item.frame {
@@ -336,18 +388,39 @@ impl Writer<'_> {
             return Ok(());
         }
         let store = Arc::clone(&self.relay.store);
-        let mut reading = read_page(CatchUp::new(store, self.space.id(), missing.envelopes));
+        self.stream(
+            CatchUp::new(store, self.space.id(), missing.envelopes),
+            |cursor, found| {
+                cursor.passed(&What::Envelope(found.device, found.counter));
+            },
+        )
+        .await
+    }
+
+    /// Sends what a device needs that cannot go on from its frontier.
+    async fn bootstrap(&mut self) -> Result<(), End> {
+        let store = Arc::clone(&self.relay.store);
+        let bootstrap = Bootstrap::new(store, self.space.id(), self.space.named());
+        self.stream(bootstrap, |_, _| {}).await?;
+        self.put(&RelayMsg::Ready.to_frame()).await
+    }
+
+    /// Sends pages as they are read; the next is read while one is sent.
+    async fn stream<P: Pages>(
+        &mut self,
+        pages: P,
+        passed: impl Fn(&mut Cursor, &Found),
+    ) -> Result<(), End> {
+        let mut reading = read_page(pages);
         loop {
             let (rest, page) = match reading.await {
                 Ok(Ok(read)) => read,
                 Ok(Err(_)) | Err(_) => return Err(End::Refused(Refusal::Unavailable)),
             };
-            // The next page is read while this one is sent.
             let next = (!rest.is_done()).then(|| read_page(rest));
             for found in page {
                 self.put(&frame::wrap(Tag::Envelope, &found.bytes)).await?;
-                self.cursor
-                    .passed(&What::Envelope(found.device, found.counter));
+                passed(&mut self.cursor, &found);
             }
             self.take_answers().await?;
             match next {
@@ -358,9 +431,9 @@ impl Writer<'_> {
     }
 }
 
-type Page = Result<(CatchUp, Vec<crate::catchup::Found>), StoreError>;
+type Page<P> = Result<(P, Vec<Found>), StoreError>;
 
-fn read_page(mut from: CatchUp) -> tokio::task::JoinHandle<Page> {
+fn read_page<P: Pages>(mut from: P) -> tokio::task::JoinHandle<Page<P>> {
     tokio::task::spawn_blocking(move || {
         let page = from.page()?;
         Ok((from, page))

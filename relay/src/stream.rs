@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ajar_protocol::relay_msg::{Refusal, RelayMsg};
 use ajar_protocol::{Malformed, frame};
-use quinn::{RecvStream, SendStream};
-use tokio::time::timeout;
+use quinn::{RecvStream, SendStream, VarInt};
+use tokio::time::{timeout, timeout_at};
 
 /// Memory is taken in steps of so many bytes as a frame arrives, not by the length it claims.
 const STEP: usize = 64 << 10;
@@ -45,6 +45,33 @@ impl Frames {
         self.finish = finish;
     }
 
+    /// Reads bare bytes, what has come but at most `most`; `None` at the end of the stream.
+    /// Waits for them no longer than for the rest of a frame.
+    pub(crate) async fn some(&mut self, most: usize) -> Result<Option<Vec<u8>>, End> {
+        let mut bytes = vec![0; most];
+        let mut have = 0;
+        let deadline = tokio::time::Instant::now() + self.finish;
+        // Few large writes to the disk, rather than one for each packet.
+        while have < most {
+            let (_, rest) = bytes.split_at_mut(have);
+            match timeout_at(deadline, self.recv.read(rest)).await {
+                Ok(Ok(Some(more))) => have += more,
+                Ok(Ok(None)) => break,
+                // What came before is written; the next call says the same again.
+                Ok(Err(_)) | Err(_) if have > 0 => break,
+                Ok(Err(_)) => return Err(End::Closed),
+                Err(_) => return Err(End::Late),
+            }
+        }
+        bytes.truncate(have);
+        Ok((have > 0).then_some(bytes))
+    }
+
+    /// The stream itself.
+    pub(crate) fn into_recv(self) -> RecvStream {
+        self.recv
+    }
+
     /// Reads the content of the next frame of at most `limit` bytes; waits for its beginning as
     /// long as it takes.
     pub(crate) async fn next(&mut self, limit: usize) -> Result<Vec<u8>, End> {
@@ -73,16 +100,31 @@ impl Frames {
     }
 }
 
-/// The writing half.
+/// The writing half. Unless it was finished it is cut when it is dropped, so that its end cannot
+/// be taken for the end of what it carried.
 pub(crate) struct Output {
     send: SendStream,
     stall: Duration,
+    finished: bool,
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        if !self.finished {
+            // A stream that the peer has stopped needs no cut.
+            let _ = self.send.reset(VarInt::from_u32(0));
+        }
+    }
 }
 
 impl Output {
     /// `stall` is the time within which the peer must take something.
     pub(crate) fn new(send: SendStream, stall: Duration) -> Self {
-        Self { send, stall }
+        Self {
+            send,
+            stall,
+            finished: false,
+        }
     }
 
     /// Writes bytes that hold whole frames.
@@ -98,6 +140,12 @@ impl Output {
         Ok(())
     }
 
+    /// Lets this stream go before those of lower priority.
+    pub(crate) fn prefer(&self) {
+        // Only a stream that has ended refuses.
+        let _ = self.send.set_priority(1);
+    }
+
     /// Writes one message.
     pub(crate) async fn say(&mut self, message: &RelayMsg) -> Result<(), End> {
         self.write(&message.to_frame()).await
@@ -105,7 +153,8 @@ impl Output {
 
     /// Ends the stream and waits a moment for the peer to have all of it.
     pub(crate) async fn finish(mut self) {
-        if self.send.finish().is_ok() {
+        self.finished = self.send.finish().is_ok();
+        if self.finished {
             let patience = self.stall.min(Duration::from_secs(2));
             // Whether it came or not, the connection ends now.
             let _ = timeout(patience, self.send.stopped()).await;

@@ -31,7 +31,7 @@ impl Space {
                 break;
             };
             match &pending.object {
-                Object::Envelope { name, frame } => {
+                Object::Envelope { name, kind, frame } => {
                     let envelope = frame.split_at(FRAMING).1;
                     let durable = state.heads.get(&name.device).map_or(0, |h| h.durable.bytes);
                     let total = totals.entry(name.device).or_insert(durable);
@@ -39,6 +39,8 @@ impl Space {
                     bytes += envelope.len();
                     writes.push(Write::Envelope {
                         space: self.id,
+                        counter: name.counter,
+                        kind: *kind,
                         head: Head {
                             device: name.device,
                             counter: name.counter,
@@ -97,7 +99,7 @@ impl Space {
         }
         for pending in std::mem::take(&mut state.in_flight) {
             match &pending.object {
-                Object::Envelope { name, frame } => {
+                Object::Envelope { name, frame, .. } => {
                     if let Some(head) = state.heads.get_mut(&name.device) {
                         head.durable = Head {
                             device: name.device,

@@ -5,11 +5,12 @@
 //! at a time, and only then acknowledged. When a commit fails, everything accepted but not
 //! durable is answered "not stored" and forgotten, so that storage never has a gap.
 
+mod blobs;
 mod commit;
 mod links;
 mod pending;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ajar_protocol::client_msg::ChainPosition;
@@ -17,13 +18,16 @@ use ajar_protocol::frame::{self, Tag};
 use ajar_protocol::genesis::membership_seqs;
 use ajar_protocol::relay_msg::{EnvelopeName, Refusal, RelayMsg};
 use ajar_protocol::{
-    DeviceId, EnvelopeId, Frontier, PartyChain, PartyId, Position, SpaceId, VerifiedEnvelope,
+    BlobId, DeviceId, EnvelopeId, Frontier, PartyChain, PartyId, Position, SpaceId,
+    VerifiedEnvelope,
 };
 use tokio::sync::mpsc;
 
 use crate::outbox::{Cursor, Item, Outbox, What};
 use crate::storage::Head;
 
+use blobs::Turn;
+pub(crate) use blobs::{Held, Reservation};
 use commit::roll_back;
 use links::Chain;
 pub(crate) use links::{Member, party_of};
@@ -56,7 +60,15 @@ struct Session {
 struct State {
     chains: Vec<Chain>,
     heads: BTreeMap<DeviceId, DeviceHead>,
+    /// Of envelopes, as accepted.
     bytes: u64,
+    /// Of blobs and of what is there of those that are being uploaded, and what was promised to
+    /// uploads under way.
+    blob_bytes: u64,
+    /// Blobs that are being written or deleted.
+    turns: BTreeMap<BlobId, Turn>,
+    /// Transfers of blobs under way.
+    transfers: u32,
     /// Whether the log says already that the quota is used up.
     quota_told: bool,
     queued: VecDeque<Pending>,
@@ -70,6 +82,8 @@ struct State {
 pub(crate) struct Loaded {
     pub(crate) chains: Vec<PartyChain>,
     pub(crate) heads: Vec<Head>,
+    /// Bytes of blobs and of parts of blobs.
+    pub(crate) blob_bytes: u64,
 }
 
 /// A space.
@@ -120,6 +134,7 @@ impl Space {
             chains: chains.collect(),
             bytes: heads.values().map(|head| head.durable.bytes).sum(),
             heads,
+            blob_bytes: loaded.blob_bytes,
             ..State::default()
         };
         Self {
@@ -175,6 +190,15 @@ impl Space {
         (chains.collect(), frontier)
     }
 
+    /// All devices that a chain names.
+    pub(crate) fn named(&self) -> BTreeSet<DeviceId> {
+        let state = self.lock();
+        let chains = state.chains.iter();
+        chains
+            .flat_map(|chain| chain.accepted.devices().map(|(id, _)| *id))
+            .collect()
+    }
+
     /// Makes the session live and says what it lacks of what is durable. What is accepted but
     /// not durable yet is queued at once, so nothing falls between the two.
     pub(crate) fn subscribe(&self, outbox: &Outbox, cursor: &Cursor) -> Missing {
@@ -192,7 +216,7 @@ impl Space {
             }
         }
         for pending in state.in_flight.iter().chain(&state.queued) {
-            if let Object::Envelope { name, frame } = &pending.object
+            if let Object::Envelope { name, frame, .. } = &pending.object
                 && cursor.counters.get(&name.device).copied().unwrap_or(0) < name.counter
             {
                 outbox.push(Item {
@@ -278,11 +302,7 @@ impl Space {
         if header.prev != head.accepted.id {
             return refuse(waiter, Refusal::Conflict);
         }
-        if state.bytes.saturating_add(size) > self.quota {
-            // Once: a device that tries again and again must not fill the log.
-            if !std::mem::replace(&mut state.quota_told, true) {
-                tracing::warn!("a space has used up its quota (bytes_per_space)");
-            }
+        if !state.has_room(size, self.quota) {
             return refuse(waiter, Refusal::Quota);
         }
         state.bytes += size;
@@ -303,7 +323,11 @@ impl Space {
             });
         }
         state.queued.push_back(Pending {
-            object: Object::Envelope { name, frame },
+            object: Object::Envelope {
+                name,
+                kind: header.kind,
+                frame,
+            },
             waiters: vec![waiter],
         });
         self.schedule(state);

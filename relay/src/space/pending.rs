@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use ajar_protocol::PartyId;
 use ajar_protocol::relay_msg::{EnvelopeName, Refusal, RelayMsg};
+use ajar_protocol::{EnvelopeType, PartyId};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 /// The place of an answer in a session's queue, and the memory its object is allowed; both are
@@ -26,6 +26,7 @@ impl Waiter {
 pub(super) enum Object {
     Envelope {
         name: EnvelopeName,
+        kind: EnvelopeType,
         frame: Arc<[u8]>,
     },
     Link {

@@ -3,9 +3,9 @@
 
 use std::sync::mpsc;
 
-use ajar_protocol::{DeviceId, EnvelopeId, PartyId, SpaceId};
+use ajar_protocol::{BlobId, DeviceId, EnvelopeId, EnvelopeType, PartyId, SpaceId};
 
-use super::{Head, Store, StoreError, Write};
+use super::{Blob, Head, Store, StoreError, Write};
 
 const SPACE: SpaceId = SpaceId([1; 32]);
 /// Differs from [`SPACE`] in its last byte only.
@@ -35,10 +35,24 @@ fn text(device: DeviceId, counter: u64) -> Vec<u8> {
 }
 
 fn envelope(space: SpaceId, device: DeviceId, counter: u64) -> Write {
+    typed(space, device, counter, EnvelopeType::Changes)
+}
+
+fn typed(space: SpaceId, device: DeviceId, counter: u64, kind: EnvelopeType) -> Write {
     Write::Envelope {
         space,
+        counter,
+        kind,
         head: head(device, counter),
         bytes: text(device, counter),
+    }
+}
+
+fn blob(byte: u8, party: u8, length: u64) -> Blob {
+    Blob {
+        id: BlobId([byte; 32]),
+        party,
+        length,
     }
 }
 
@@ -95,8 +109,15 @@ pub fn run(store: &dyn Store) {
     commit(store, vec![envelope(NEIGHBOUR, ANA, 1)]).expect("another space");
     // Counter 256 follows 255 in number and in bytes.
     for counter in 2..=256 {
-        commit(store, vec![envelope(SPACE, BEN, counter)]).expect("more of Ben's");
+        let kind = match counter {
+            250 => EnvelopeType::Snapshot,
+            n if n % 100 == 0 => EnvelopeType::Epoch,
+            _ => EnvelopeType::Changes,
+        };
+        commit(store, vec![typed(SPACE, BEN, counter, kind)]).expect("more of Ben's");
     }
+    let epochs = [3, 4].map(|counter| typed(SPACE, ANA, counter, EnvelopeType::Epoch));
+    commit(store, epochs.to_vec()).expect("Ana's epochs in one commit");
     commit(
         store,
         vec![Write::ClaimUses {
@@ -112,6 +133,7 @@ pub fn run(store: &dyn Store) {
     commit(store, vec![elsewhere]).expect("a key that another space has already");
     commit(store, vec![Write::LoginsComplete]).expect("a word about the index");
     outrank(store, &link);
+    keep_blobs(store);
     still_there(store);
 }
 
@@ -141,6 +163,89 @@ fn outrank(store: &dyn Store, link: &dyn Fn(u64) -> Write) {
     };
     let later = vec![other(0), other(1), other(2), unlink(NEIGHBOURS, 1, 3)];
     commit(store, later).expect("links that are voided in the commit they come in");
+}
+
+/// Blobs come in parts, become whole, are stored and deleted.
+fn keep_blobs(store: &dyn Store) {
+    let files = store.files();
+    let id = BlobId([1; 32]);
+    assert_eq!(files.begin(&SPACE, &id), Ok(0), "empty: no part");
+    assert_eq!(files.list(&SPACE, false), Ok(Vec::new()), "empty: no file");
+    files.write(&SPACE, &id, 0, b"0123456789").expect("a part");
+    files.write(&SPACE, &id, 4, b"abc").expect("on from 4");
+    assert_eq!(
+        files.begin(&SPACE, &id),
+        Ok(7),
+        "a part ends with what came"
+    );
+    assert_eq!(files.read(&SPACE, &id, false, 3, 3), Ok(b"3ab".to_vec()));
+    assert_eq!(files.read(&SPACE, &id, false, 7, 3), Ok(Vec::new()));
+    assert_eq!(
+        files.read(&SPACE, &id, true, 0, 1),
+        Err(StoreError::Damaged),
+        "it is not whole"
+    );
+    files.finish(&SPACE, &id).expect("it is whole now");
+    assert_eq!(files.begin(&SPACE, &id), Ok(7), "whole without a record");
+    files.finish(&SPACE, &id).expect("once more");
+    let write = |blob, space| Write::Blob { space, blob };
+    let (first, second, gone) = (blob(1, 0, 7), blob(2, 1, 5), blob(3, 1, 5));
+    commit(store, vec![write(first, SPACE), write(gone, SPACE)]).expect("two");
+    commit(store, vec![write(second, SPACE)]).expect("of the other party");
+    commit(store, vec![write(gone, NEIGHBOUR)]).expect("of another space");
+    let unblob = Write::Unblob {
+        space: SPACE,
+        blob: gone,
+    };
+    commit(store, vec![unblob]).expect("a deletion");
+    // A part that is given up, and one that stays.
+    for byte in [3, 2] {
+        let id = BlobId([byte; 32]);
+        files.write(&SPACE, &id, 0, b"part").expect("a part");
+    }
+    for _ in 0..2 {
+        files.remove(&SPACE, &gone.id, false).expect("gone or not");
+    }
+}
+
+/// Checks that blobs and the index of envelopes that are not CHANGES are there.
+fn others_still_there(store: &dyn Store) {
+    let specials = |kind, from, most| {
+        let found = store.specials(&SPACE, kind, from, most);
+        found.expect("the index can be read")
+    };
+    let epochs = specials(EnvelopeType::Epoch, 0, 9);
+    let named: Vec<_> = epochs.iter().map(|it| (it.device, it.counter)).collect();
+    assert_eq!(named, [(BEN, 100), (BEN, 200), (ANA, 3), (ANA, 4)]);
+    let mut from = 0;
+    for epoch in &epochs {
+        assert_eq!(specials(EnvelopeType::Epoch, from, 1), [*epoch], "a page");
+        from = epoch.arrival + 1;
+    }
+    assert_eq!(specials(EnvelopeType::Epoch, from, 9), []);
+    assert_eq!(specials(EnvelopeType::Snapshot, 0, 9).len(), 1);
+    assert_eq!(specials(EnvelopeType::Endorse, 0, 9), []);
+    assert_eq!(store.specials_indexed(&SPACE), Ok(true));
+    let counters = |from, to, most| store.counters(&SPACE, &BEN, from, to, most);
+    assert_eq!(counters(254, 300, 2), Ok(vec![254, 255]));
+    assert_eq!(counters(255, 255, 9), Ok(vec![255]));
+    assert_eq!(counters(9, 8, 9), Ok(Vec::new()));
+
+    assert_eq!(store.blobs(&SPACE), Ok(vec![blob(1, 0, 7), blob(2, 1, 5)]));
+    assert_eq!(store.blobs(&NEIGHBOUR), Ok(vec![blob(3, 1, 5)]));
+    let one = |byte| store.blob(&SPACE, &BlobId([byte; 32]));
+    assert_eq!(one(1), Ok(Some(blob(1, 0, 7))));
+    assert_eq!(one(3), Ok(None), "deleted");
+    let files = store.files();
+    assert_eq!(
+        files.read(&SPACE, &BlobId([1; 32]), true, 0, 99),
+        Ok(b"0123abc".to_vec())
+    );
+    let parts = files.list(&SPACE, true).expect("parts can be listed");
+    let parts: Vec<_> = parts.iter().map(|it| (it.blob, it.length)).collect();
+    assert_eq!(parts, [(BlobId([2; 32]), 4)]);
+    assert_eq!(files.list(&SPACE, false).map(|all| all.len()), Ok(2));
+    assert_eq!(files.spaces(), Ok(vec![SPACE]));
 }
 
 /// Checks that all that [`run`] stored is there.
@@ -176,11 +281,11 @@ pub fn still_there(store: &dyn Store) {
     assert_eq!(store.logins_complete(), Ok(true));
     assert_eq!(
         store.heads(&SPACE),
-        Ok(vec![head(ANA, 2), head(BEN, 256)]),
+        Ok(vec![head(ANA, 4), head(BEN, 256)]),
         "the newest head of each device, of this space only"
     );
     assert_eq!(store.heads(&NEIGHBOUR), Ok(vec![head(ANA, 1)]));
-    for (device, last) in [(ANA, 2), (BEN, 256)] {
+    for (device, last) in [(ANA, 4), (BEN, 256)] {
         for counter in 1..=last {
             assert_eq!(
                 store.envelope(&SPACE, &device, counter),
@@ -200,4 +305,5 @@ pub fn still_there(store: &dyn Store) {
     assert!(at(ANA, 2) < at(BEN, 2));
     assert_eq!(store.arrival(&SPACE, &BEN, 257), Ok(None));
     assert_eq!(store.claim_uses(&CLAIM), Ok(Some(2)));
+    others_still_there(store);
 }

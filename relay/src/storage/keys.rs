@@ -1,7 +1,9 @@
 //! Names of records in the log: one letter for the kind, then ids, then a big-endian number, so
 //! that the order of the bytes is the order of the numbers.
 
-use ajar_protocol::{DeviceId, PartyId, SpaceId};
+use ajar_protocol::{BlobId, DeviceId, EnvelopeType, PartyId, SpaceId};
+
+use super::{Blob, Special};
 
 fn join(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
     let mut key = Vec::with_capacity(1 + parts.iter().map(|part| part.len()).sum::<usize>());
@@ -46,6 +48,93 @@ pub(super) fn link(space: &SpaceId, party: &PartyId, seq: u64) -> Vec<u8> {
 /// Envelope.
 pub(super) fn envelope(space: &SpaceId, device: &DeviceId, counter: u64) -> Vec<u8> {
     join(b'e', &[&space.0, &device.0, &counter.to_be_bytes()])
+}
+
+/// The envelopes of one device from `from` to `to`, as a range.
+pub(super) fn envelopes(
+    space: &SpaceId,
+    device: &DeviceId,
+    from: u64,
+    to: u64,
+) -> (Vec<u8>, Vec<u8>) {
+    let mut end = envelope(space, device, to);
+    end.push(0);
+    (envelope(space, device, from), end)
+}
+
+/// The counter that the key of an envelope ends with.
+pub(super) fn counter_of(key: &[u8]) -> Option<u64> {
+    key.last_chunk().copied().map(u64::from_be_bytes)
+}
+
+/// An envelope that is not CHANGES, by its order of arrival among those of its space; device and
+/// counter stand in the key, so that a list costs no reading.
+pub(super) fn special(space: &SpaceId, kind: EnvelopeType, special: &Special) -> Vec<u8> {
+    let Special {
+        arrival,
+        device,
+        counter,
+    } = special;
+    let (arrival, counter) = (arrival.to_be_bytes(), counter.to_be_bytes());
+    join(
+        b'i',
+        &[&space.0, &[kind as u8], &arrival, &device.0, &counter],
+    )
+}
+
+/// The envelopes of a kind that arrived from `from` on, as a range.
+pub(super) fn specials(space: &SpaceId, kind: EnvelopeType, from: u64) -> (Vec<u8>, Vec<u8>) {
+    let (this, next) = (kind as u8, kind as u8 + 1);
+    (
+        join(b'i', &[&space.0, &[this], &from.to_be_bytes()]),
+        join(b'i', &[&space.0, &[next]]),
+    )
+}
+
+/// What the key of such an envelope says.
+pub(super) fn special_of(key: &[u8]) -> Option<Special> {
+    let (rest, counter) = key.split_last_chunk()?;
+    let (rest, device) = rest.split_last_chunk()?;
+    let (_, arrival) = rest.split_last_chunk()?;
+    Some(Special {
+        arrival: u64::from_be_bytes(*arrival),
+        device: DeviceId(*device),
+        counter: u64::from_be_bytes(*counter),
+    })
+}
+
+/// The next number of arrival in a space; there when the envelopes that are not CHANGES are
+/// indexed.
+pub(super) fn arrivals(space: &SpaceId) -> Vec<u8> {
+    join(b'n', &[&space.0])
+}
+
+/// A stored blob; its party and length stand in the key, so that the sum of a space costs no
+/// reading.
+pub(super) fn blob(space: &SpaceId, blob: &Blob) -> Vec<u8> {
+    let length = blob.length.to_be_bytes();
+    join(b'b', &[&space.0, &blob.id.0, &[blob.party], &length])
+}
+
+/// What all blobs of a space begin with.
+pub(super) fn blobs(space: &SpaceId) -> Vec<u8> {
+    join(b'b', &[&space.0])
+}
+
+/// What the key of one blob begins with.
+pub(super) fn blob_named(space: &SpaceId, id: &BlobId) -> Vec<u8> {
+    join(b'b', &[&space.0, &id.0])
+}
+
+/// What the key of a blob says.
+pub(super) fn blob_of(key: &[u8]) -> Option<Blob> {
+    let (rest, length) = key.split_last_chunk()?;
+    let (party, rest) = rest.split_last()?;
+    Some(Blob {
+        id: BlobId(*rest.last_chunk()?),
+        party: *party,
+        length: u64::from_be_bytes(*length),
+    })
 }
 
 /// Head of a device.

@@ -1,18 +1,21 @@
 //! The embedded back end: a segment log with a rebuildable index, one folder, one process.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ajar_log::{Batch, Error, Log, Options};
 use ajar_protocol::codec::{Reader, Writer};
-use ajar_protocol::{DeviceId, EnvelopeId, PartyId, SpaceId};
+use ajar_protocol::{BlobId, DeviceId, EnvelopeId, EnvelopeType, PartyId, SpaceId};
 
-use super::{Arrival, Done, Head, Store, StoreError, Write, keys};
+use super::blobs::Folder;
+use super::{Arrival, Blob, BlobFiles, Done, Head, Special, Store, StoreError, Write, keys};
 
-/// Storage in `ajar-log`.
+/// Storage in `ajar-log`, with blobs in files.
 #[derive(Debug)]
 pub struct LocalStore {
     log: Log,
+    files: Folder,
 }
 
 impl From<Error> for StoreError {
@@ -28,18 +31,19 @@ impl From<Error> for StoreError {
 }
 
 impl LocalStore {
-    /// Opens or creates the store in `dir`.
+    /// Opens or creates the store in `dir`, with the files of blobs in `blobs`.
     ///
     /// # Errors
     /// [`StoreError::Locked`] when another process has it open.
-    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+    pub fn open(dir: &Path, blobs: &Path) -> Result<Self, StoreError> {
         // Members choose the bytes that are stored: they must not be able to forge a record.
         let mut salt = [0; 8];
         getrandom::fill(&mut salt).map_err(|error| StoreError::Failed(error.to_string()))?;
         let log = Options::new()
             .with_salt(u64::from_be_bytes(salt))
             .open(dir)?;
-        Ok(Self { log })
+        let files = Folder::new(blobs);
+        Ok(Self { log, files })
     }
 
     /// Number of damaged records found when the store was opened.
@@ -84,12 +88,58 @@ fn decode_head(device: DeviceId, value: &[u8]) -> Result<Head, StoreError> {
     read().map_err(|_: ajar_protocol::Malformed| StoreError::Damaged)
 }
 
+/// The next numbers of arrival, for the spaces of one batch.
+struct Arrivals<'a> {
+    log: &'a Log,
+    next: BTreeMap<SpaceId, u64>,
+}
+
+impl Arrivals<'_> {
+    /// Indexes an envelope. What came before is durable: a space has one commit at a time.
+    fn index(
+        &mut self,
+        batch: &mut Batch,
+        space: SpaceId,
+        (kind, device, counter): (EnvelopeType, DeviceId, u64),
+    ) -> Result<(), Error> {
+        let next = match self.next.get(&space) {
+            Some(next) => *next,
+            None => {
+                let stored = self.log.get(&keys::arrivals(&space))?;
+                let stored = stored.and_then(|bytes| bytes.try_into().ok());
+                stored.map_or(0, u64::from_be_bytes)
+            }
+        };
+        let special = Special {
+            arrival: next,
+            device,
+            counter,
+        };
+        batch.put(keys::special(&space, kind, &special), Vec::new());
+        self.next.insert(space, next + 1);
+        Ok(())
+    }
+
+    fn write(self, batch: &mut Batch) {
+        for (space, next) in self.next {
+            batch.put(keys::arrivals(&space), next.to_be_bytes().to_vec());
+        }
+    }
+}
+
 /// Of several writes for one key the last counts.
 fn batch_of(log: &Log, writes: Vec<Write>) -> Result<Batch, Error> {
     let mut batch = Batch::default();
+    let mut arrivals = Arrivals {
+        log,
+        next: BTreeMap::new(),
+    };
     for write in writes {
         match write {
-            Write::Genesis { space, bytes } => batch.put(keys::genesis(&space), bytes),
+            Write::Genesis { space, bytes } => {
+                batch.put(keys::genesis(&space), bytes);
+                arrivals.next.insert(space, 0);
+            }
             Write::Link {
                 space,
                 party,
@@ -114,15 +164,33 @@ fn batch_of(log: &Log, writes: Vec<Write>) -> Result<Batch, Error> {
                 }
             }
             Write::LoginsComplete => batch.put(keys::LOGINS_COMPLETE, Vec::new()),
-            Write::Envelope { space, head, bytes } => {
-                batch.put(keys::envelope(&space, &head.device, head.counter), bytes);
+            Write::Envelope {
+                space,
+                counter,
+                kind,
+                head,
+                bytes,
+            } => {
+                batch.put(keys::envelope(&space, &head.device, counter), bytes);
                 batch.put(keys::head(&space, &head.device), encode_head(&head));
+                if kind != EnvelopeType::Changes {
+                    arrivals.index(&mut batch, space, (kind, head.device, counter))?;
+                }
             }
+            Write::Specials { space, all } => {
+                arrivals.next.insert(space, 0);
+                for special in all {
+                    arrivals.index(&mut batch, space, special)?;
+                }
+            }
+            Write::Blob { space, blob } => batch.put(keys::blob(&space, &blob), Vec::new()),
+            Write::Unblob { space, blob } => batch.delete(keys::blob(&space, &blob)),
             Write::ClaimUses { claim, uses } => {
                 batch.put(keys::claim(&claim), uses.to_be_bytes().to_vec());
             }
         }
     }
+    arrivals.write(&mut batch);
     Ok(batch)
 }
 
@@ -189,6 +257,54 @@ impl Store for LocalStore {
         Ok(self.log.get(&keys::envelope(space, device, counter))?)
     }
 
+    fn counters(
+        &self,
+        space: &SpaceId,
+        device: &DeviceId,
+        from: u64,
+        to: u64,
+        most: usize,
+    ) -> Result<Vec<u64>, StoreError> {
+        let (from, to) = keys::envelopes(space, device, from, to);
+        let found = self.log.keys_between(&from, &to, most)?;
+        let counters = found.iter().filter_map(|(key, _)| keys::counter_of(key));
+        Ok(counters.collect())
+    }
+
+    fn specials_indexed(&self, space: &SpaceId) -> Result<bool, StoreError> {
+        Ok(self.log.contains(&keys::arrivals(space))?)
+    }
+
+    fn specials(
+        &self,
+        space: &SpaceId,
+        kind: EnvelopeType,
+        from: u64,
+        most: usize,
+    ) -> Result<Vec<Special>, StoreError> {
+        let (from, to) = keys::specials(space, kind, from);
+        let found = self.log.keys_between(&from, &to, most)?;
+        let specials = found.iter().filter_map(|(key, _)| keys::special_of(key));
+        Ok(specials.collect())
+    }
+
+    fn blob(&self, space: &SpaceId, id: &BlobId) -> Result<Option<Blob>, StoreError> {
+        let found = self.log.keys_with_prefix(&keys::blob_named(space, id))?;
+        Ok(found.first().and_then(|(key, _)| keys::blob_of(key)))
+    }
+
+    fn blobs(&self, space: &SpaceId) -> Result<Vec<Blob>, StoreError> {
+        let found = self.log.keys_with_prefix(&keys::blobs(space))?;
+        Ok(found
+            .iter()
+            .filter_map(|(key, _)| keys::blob_of(key))
+            .collect())
+    }
+
+    fn files(&self) -> &dyn BlobFiles {
+        &self.files
+    }
+
     fn claim_uses(&self, claim: &[u8; 32]) -> Result<Option<u32>, StoreError> {
         match self.log.get(&keys::claim(claim))? {
             None => Ok(None),
@@ -239,21 +355,25 @@ mod tests {
     use super::*;
     use crate::storage::conformance;
 
+    fn open(dir: &Path) -> Result<LocalStore, StoreError> {
+        LocalStore::open(&dir.join("db"), &dir.join("blobs"))
+    }
+
     #[test]
     fn keeps_what_the_suite_demands() {
         let dir = tempfile::tempdir().unwrap();
-        let store = LocalStore::open(dir.path()).unwrap();
+        let store = open(dir.path()).unwrap();
         conformance::run(&store);
         store.close().unwrap();
         drop(store);
-        let store = LocalStore::open(dir.path()).unwrap();
+        let store = open(dir.path()).unwrap();
         conformance::still_there(&store);
     }
 
     #[test]
     fn a_second_relay_on_the_same_folder_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let _first = LocalStore::open(dir.path()).unwrap();
-        assert_eq!(LocalStore::open(dir.path()).err(), Some(StoreError::Locked));
+        let _first = open(dir.path()).unwrap();
+        assert_eq!(open(dir.path()).err(), Some(StoreError::Locked));
     }
 }

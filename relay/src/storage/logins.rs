@@ -1,11 +1,9 @@
 //! The index of recovery logins for data folders that were written before there was one: built
 //! once, a few spaces at a time.
 
-use std::sync::mpsc;
-
 use ajar_protocol::{Link, LinkBody, SpaceGenesis, SpaceId};
 
-use super::{Store, StoreError, Write};
+use super::{Store, StoreError, Write, commit_now};
 
 /// Logins of one commit.
 const COMMIT: usize = 256;
@@ -35,12 +33,12 @@ pub(crate) fn build(store: &dyn Store) -> Result<(), StoreError> {
                 Err(other) => return Err(other),
             }
             if writes.len() >= COMMIT {
-                commit(store, std::mem::take(&mut writes))?;
+                commit_now(store, std::mem::take(&mut writes))?;
             }
         }
     }
     writes.push(Write::LoginsComplete);
-    commit(store, writes)?;
+    commit_now(store, writes)?;
     if spaces > 0 {
         tracing::info!(spaces, damaged, "the index of recovery logins is built");
     }
@@ -67,17 +65,4 @@ fn logins(store: &dyn Store, space: &SpaceId) -> Result<Vec<[u8; 32]>, StoreErro
         found.push(login.ok_or(StoreError::Damaged)?);
     }
     Ok(found)
-}
-
-fn commit(store: &dyn Store, writes: Vec<Write>) -> Result<(), StoreError> {
-    let (tell, told) = mpsc::channel();
-    store.commit(
-        writes,
-        Box::new(move |result| {
-            // We wait below for as long as it takes.
-            let _ = tell.send(result);
-        }),
-    );
-    told.recv()
-        .unwrap_or_else(|_| Err(StoreError::Failed("a commit was dropped".to_owned())))
 }

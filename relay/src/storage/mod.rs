@@ -1,18 +1,23 @@
 //! What the relay keeps: geneses, party chains, envelopes by (space, device, counter), in which
-//! space a recovery login is found, and how often a claim was used. No sequence number over all,
+//! space a recovery login is found, blobs and which party brought them, and how often a claim was used. No sequence number over all,
 //! no key that could open anything.
 //!
 //! One trait, one conformance suite ([`conformance`]), several back ends.
 
+mod blobs;
 pub mod conformance;
 mod keys;
 pub mod local;
 pub(crate) mod logins;
 pub mod memory;
+pub(crate) mod specials;
 
-use ajar_protocol::{DeviceId, EnvelopeId, PartyId, SpaceId};
+use std::sync::mpsc;
+
+use ajar_protocol::{BlobId, DeviceId, EnvelopeId, EnvelopeType, PartyId, SpaceId};
 use thiserror::Error;
 
+pub use blobs::{BlobFile, BlobFiles};
 pub use local::LocalStore;
 pub use memory::MemoryStore;
 
@@ -54,10 +59,32 @@ pub struct Head {
     pub bytes: u64,
 }
 
+/// A stored blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blob {
+    /// Its id.
+    pub id: BlobId,
+    /// Place in the space of the party that brought it: 0 the lower, 1 the higher.
+    pub party: u8,
+    /// Length of its ciphertext in bytes.
+    pub length: u64,
+}
+
+/// An envelope that is not CHANGES.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Special {
+    /// Its number among those of its space, in order of arrival. Numbers grow.
+    pub arrival: u64,
+    /// Its author.
+    pub device: DeviceId,
+    /// Its counter.
+    pub counter: u64,
+}
+
 /// One thing to store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
-    /// The signed genesis of a space.
+    /// The signed genesis of a space, before any of its envelopes.
     Genesis {
         /// The space.
         space: SpaceId,
@@ -86,14 +113,41 @@ pub enum Write {
         /// Place after the last of them.
         to: u64,
     },
-    /// An envelope, which becomes the head of its device.
+    /// An envelope. One that is not CHANGES is indexed under the next number of arrival.
     Envelope {
         /// The space.
         space: SpaceId,
-        /// Its place and the total size of this device's envelopes, this one included.
+        /// Its counter.
+        counter: u64,
+        /// Its type.
+        kind: EnvelopeType,
+        /// The head of its device from now on, with the size of all envelopes of this device,
+        /// this one included.
         head: Head,
         /// As received.
         bytes: Vec<u8>,
+    },
+    /// Envelopes of a space that were written before they were indexed, all of them that are
+    /// not CHANGES, in order of arrival.
+    Specials {
+        /// The space.
+        space: SpaceId,
+        /// Type, author and counter of each.
+        all: Vec<(EnvelopeType, DeviceId, u64)>,
+    },
+    /// A blob, whose file is whole.
+    Blob {
+        /// The space.
+        space: SpaceId,
+        /// The blob.
+        blob: Blob,
+    },
+    /// A blob is there no more; its file is removed after this is durable.
+    Unblob {
+        /// The space.
+        space: SpaceId,
+        /// The blob.
+        blob: Blob,
     },
     /// In which space a recovery login key is found. The first space that a key was written
     /// for keeps it, so that nobody can lead the words of others elsewhere.
@@ -178,6 +232,55 @@ pub trait Store: Send + Sync + 'static {
         counter: u64,
     ) -> Result<Option<Vec<u8>>, StoreError>;
 
+    /// The counters of the envelopes of a device that are here, `from..=to`, the first `most` of
+    /// them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn counters(
+        &self,
+        space: &SpaceId,
+        device: &DeviceId,
+        from: u64,
+        to: u64,
+        most: usize,
+    ) -> Result<Vec<u64>, StoreError>;
+
+    /// Whether the envelopes of a space that are not CHANGES are indexed; they were not in data
+    /// folders of the first version.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn specials_indexed(&self, space: &SpaceId) -> Result<bool, StoreError>;
+
+    /// The envelopes of a type other than CHANGES by their numbers of arrival, from `from` on, the
+    /// first `most` of them. An envelope that is listed may be gone.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn specials(
+        &self,
+        space: &SpaceId,
+        kind: EnvelopeType,
+        from: u64,
+        most: usize,
+    ) -> Result<Vec<Special>, StoreError>;
+
+    /// A blob, if it is stored.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn blob(&self, space: &SpaceId, id: &BlobId) -> Result<Option<Blob>, StoreError>;
+
+    /// All blobs of a space, by id.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn blobs(&self, space: &SpaceId) -> Result<Vec<Blob>, StoreError>;
+
+    /// The files of blobs.
+    fn files(&self) -> &dyn BlobFiles;
+
     /// How many spaces a claim has admitted; `None` when it was never used.
     ///
     /// # Errors
@@ -206,4 +309,18 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError`]; nothing that was reported durable is lost by that.
     fn close(&self) -> Result<(), StoreError>;
+}
+
+/// Commits and waits for it. Blocks, so not on the reactor.
+pub(crate) fn commit_now(store: &dyn Store, writes: Vec<Write>) -> Result<(), StoreError> {
+    let (tell, told) = mpsc::channel();
+    store.commit(
+        writes,
+        Box::new(move |result| {
+            // We wait below for as long as it takes.
+            let _ = tell.send(result);
+        }),
+    );
+    told.recv()
+        .unwrap_or_else(|_| Err(StoreError::Failed("a commit was dropped".to_owned())))
 }

@@ -403,6 +403,12 @@ impl Client {
         }
     }
 
+    /// Appends an envelope and waits for its acknowledgement.
+    pub(crate) async fn keep_envelope(&mut self, envelope: &Envelope) {
+        self.say(&append(envelope)).await;
+        assert_eq!(self.hear().await, Some(RelayMsg::Stored(name(envelope))));
+    }
+
     /// Appends the author's next envelope and waits for its acknowledgement.
     pub(crate) async fn keep(&mut self, author: &mut Author, text: &[u8]) -> Envelope {
         let envelope = author.write(text);

@@ -7,6 +7,10 @@ mod append;
 #[cfg(test)]
 mod binary;
 #[cfg(test)]
+mod blobs;
+#[cfg(test)]
+mod bootstrap;
+#[cfg(test)]
 mod catch_up;
 #[cfg(test)]
 mod client;
@@ -28,3 +32,5 @@ mod removal;
 mod server;
 #[cfg(test)]
 mod strangers;
+#[cfg(test)]
+mod transfer;

@@ -33,7 +33,7 @@ fn store_as_before(data: &Path, homes: &[Home]) {
             }
         }
     }
-    let store = LocalStore::open(&data.join("db")).unwrap();
+    let store = LocalStore::open(&data.join("db"), &data.join("blobs")).unwrap();
     let (tell, told) = mpsc::channel();
     store.commit(
         writes,

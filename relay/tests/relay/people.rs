@@ -280,20 +280,28 @@ impl Author {
 
     /// The next envelope, with `text` where ciphertext would be.
     pub(crate) fn write(&mut self, text: &[u8]) -> Envelope {
+        self.write_as(EnvelopeType::Changes, text)
+    }
+
+    /// The next envelope, of any type.
+    pub(crate) fn write_as(&mut self, kind: EnvelopeType, text: &[u8]) -> Envelope {
+        let epoch = kind == EnvelopeType::Epoch;
         let header = EnvelopeHeader {
-            kind: EnvelopeType::Changes,
+            kind,
             space: self.space,
-            epoch: EpochId([3; 32]),
+            epoch: EpochId(if epoch { [0; 32] } else { [3; 32] }),
             device: self.device.id(),
             counter: self.counter + 1,
             prev: self.prev,
             mhead: self.mhead,
-            nonce: [4; 24],
-            commitment: [5; 32],
+            nonce: if epoch { [0; 24] } else { [4; 24] },
+            commitment: if epoch { [0; 32] } else { [5; 32] },
             length: u32::try_from(text.len()).unwrap(),
         };
         let mut body = text.to_vec();
-        body.extend_from_slice(&[6; 16]);
+        if !epoch {
+            body.extend_from_slice(&[6; 16]);
+        }
         let envelope = assemble(&header, &body, |id| {
             let signature = self
                 .device
