@@ -52,6 +52,8 @@ pub enum Event {
         /// Whether this device did: it asks the relay to delete them.
         here: bool,
     },
+    /// Packs of snapshots that nobody begins from any more.
+    PacksObsolete(Vec<BlobId>),
     /// All of a snapshot is here: this device has everything up to it.
     Started,
 }

@@ -174,7 +174,8 @@ impl Found {
         self.slot.slot
     }
 
-    /// Envelopes that the relay showed, each in its place and signed.
+    /// Envelopes that the relay showed, each in its place and signed, and those before them
+    /// that a device of each party says it has given up.
     #[must_use]
     pub fn envelopes(&self) -> u64 {
         self.envelopes

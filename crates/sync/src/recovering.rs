@@ -75,6 +75,10 @@ impl Session {
                 RelayMsg::Refused(reason) => return Err(refused(reason)),
                 message => finder.take(keys, message),
             }
+            let asks = finder.asks();
+            if !asks.is_empty() {
+                self.writer.send(&asks).await?;
+            }
             began = true;
         }
         Ok(match finder.finish() {

@@ -8,9 +8,11 @@ use ajar_crypto::{SlotKeys, SlotPublic};
 use ajar_protocol::auth::verify_permit;
 use ajar_protocol::chain::ChainError;
 use ajar_protocol::changes::Changes;
+use ajar_protocol::client_msg::ClientMsg;
 use ajar_protocol::envelope::EnvelopeType;
 use ajar_protocol::link::Link;
 use ajar_protocol::relay_msg::RelayMsg;
+use ajar_protocol::trim::TrimRecord;
 use ajar_protocol::{
     DeviceId, Envelope, EnvelopeId, Frontier, PartyChain, PartyId, Position, SpaceGenesis,
     VerifiedEnvelope,
@@ -61,6 +63,10 @@ pub struct Finder {
     envelopes: u64,
     dropped: u64,
     caught_up: bool,
+    /// The log is given up to here; what comes until the relay is ready stands alone.
+    trim: Option<TrimRecord>,
+    booting: bool,
+    asks: Vec<ClientMsg>,
 }
 
 impl Finder {
@@ -79,6 +85,9 @@ impl Finder {
             envelopes: 0,
             dropped: 0,
             caught_up: false,
+            trim: None,
+            booting: false,
+            asks: Vec::new(),
         }
     }
 
@@ -88,13 +97,21 @@ impl Finder {
         self.caught_up
     }
 
+    /// What to say to the relay before it goes on.
+    pub fn asks(&mut self) -> Vec<ClientMsg> {
+        std::mem::take(&mut self.asks)
+    }
+
     /// Takes one message of the relay. The keys are those of the slot.
     pub fn take(&mut self, keys: &SlotKeys, message: RelayMsg) {
         let taken = match message {
             RelayMsg::Genesis(bytes) => self.take_genesis(&bytes),
             RelayMsg::Welcome { permit, .. } => self.take_permit(permit),
             RelayMsg::Link(bytes) => self.take_link(&bytes),
+            RelayMsg::Envelope(bytes) if self.booting => self.take_alone(keys, &bytes),
             RelayMsg::Envelope(bytes) => self.take_envelope(keys, &bytes),
+            RelayMsg::Trimmed(bytes) => self.take_trim(&bytes),
+            RelayMsg::Ready => self.take_ready(),
             RelayMsg::CaughtUp => {
                 self.caught_up = true;
                 Some(())
@@ -140,6 +157,59 @@ impl Finder {
             }
             Err(_) => None,
         }
+    }
+
+    /// The log begins later: what comes before is vouched for by a device of each party.
+    fn take_trim(&mut self, bytes: &[u8]) -> Option<()> {
+        let record = TrimRecord::parse(bytes).ok()?;
+        let genesis = self.genesis.as_ref()?;
+        let parties = genesis.parties();
+        let chains = parties.iter().map(|party| self.chains.get(party));
+        let chains = chains.collect::<Option<Vec<&PartyChain>>>()?;
+        record.verify(&genesis.id(), &chains, false).ok()?;
+        if self.trim.is_none() {
+            for (device, position) in record.statement.cover.rows() {
+                let author = self.authors.entry(*device).or_default();
+                let known = author.last.map_or(0, |last| last.counter);
+                if position.counter > known {
+                    self.envelopes = self.envelopes.saturating_add(position.counter - known);
+                    author.last = Some(*position);
+                }
+            }
+            self.trim = Some(record);
+            self.booting = true;
+            self.asks.push(ClientMsg::Bootstrap);
+        }
+        Some(())
+    }
+
+    fn take_ready(&mut self) -> Option<()> {
+        let booting = std::mem::take(&mut self.booting);
+        if booting {
+            let authors = self.authors.iter();
+            let frontier = authors.filter_map(|(device, author)| Some((*device, author.last?)));
+            self.asks.push(ClientMsg::Subscribe {
+                chains: Vec::new(),
+                frontier: frontier.collect(),
+            });
+        }
+        booting.then_some(())
+    }
+
+    /// Takes an envelope that is not in its place: only keys are of use.
+    fn take_alone(&mut self, keys: &SlotKeys, bytes: &[u8]) -> Option<()> {
+        let envelope = Envelope::parse(bytes).ok()?;
+        let header = *envelope.header();
+        if header.space != self.genesis.as_ref()?.id() {
+            return None;
+        }
+        let sign = self.device_key(&header.device)?;
+        let verified = envelope.verify(&sign).ok()?;
+        if header.kind == EnvelopeType::Epoch {
+            let recipient = self.slot.root.recovery_id();
+            self.keys.take(&verified, &recipient, keys)?;
+        }
+        Some(())
     }
 
     fn take_envelope(&mut self, keys: &SlotKeys, bytes: &[u8]) -> Option<()> {

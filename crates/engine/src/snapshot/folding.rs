@@ -3,13 +3,15 @@
 
 use ajar_protocol::client_msg::ClientMsg;
 use ajar_protocol::relay_msg::EnvelopeName;
+use ajar_protocol::snapshot::Snapshot;
 use ajar_protocol::trim::TrimRecord;
-use ajar_protocol::{DeviceId, EnvelopeId, Frontier, Position};
+use ajar_protocol::{BlobId, DeviceId, EnvelopeId, Frontier, Position};
 
 use super::state::Standing;
 use super::{Seen, extent, reaches, statement};
 use crate::clock::Now;
 use crate::error::EngineError;
+use crate::output::Event;
 use crate::replica::Replica;
 use crate::store::{Key, Store};
 
@@ -119,7 +121,25 @@ impl<S: Store> Replica<S> {
         self.folded.trim = record.encode();
         self.retire(&snapshot);
         self.raise_floors(&snapshot.cover);
+        self.let_packs_go(&snapshot);
         Ok(())
+    }
+
+    /// Whoever begins now begins from this snapshot or a later one: packs of earlier ones that
+    /// these do without are of no use.
+    fn let_packs_go(&mut self, snapshot: &Snapshot) {
+        let packs = &self.folded.base.packs;
+        let used = |blob: &BlobId| {
+            packs.iter().any(|pack| pack.pack.blob == *blob)
+                || snapshot.packs.iter().any(|pack| pack.blob == *blob)
+        };
+        let all = std::mem::take(&mut self.folded.obsolete);
+        let (used, gone): (Vec<BlobId>, Vec<BlobId>) = all.into_iter().partition(used);
+        self.folded.obsolete = used;
+        self.folded.touch();
+        if !gone.is_empty() {
+            self.pending.events.push(Event::PacksObsolete(gone));
+        }
     }
 
     /// Envelopes up to a cover are not kept any more. They are deleted in batches, also after

@@ -348,6 +348,11 @@ impl<S: Store> Replica<S> {
         for doc in self.pack_docs(number)? {
             self.file(&doc, number, 0)?;
         }
+        let mut packs = self.folded.base.packs.iter();
+        if let Some(gone) = packs.find(|pack| pack.number == number) {
+            self.folded.obsolete.push(gone.pack.blob);
+            self.folded.touch();
+        }
         self.folded.base.packs.retain(|pack| pack.number != number);
         self.pending.batch.delete(Key::PackDocs(number));
         self.folded.touch_base();
@@ -356,6 +361,7 @@ impl<S: Store> Replica<S> {
 
     /// Adds a pack to the list, with its documents.
     pub(crate) fn add_pack(&mut self, pack: PackRef, docs: &[DocId]) -> Result<(), EngineError> {
+        self.folded.obsolete.retain(|blob| *blob != pack.blob);
         let number = self.folded.base.number();
         for doc in docs {
             self.file(doc, 0, number)?;

@@ -103,6 +103,8 @@ pub(crate) struct Folded {
     /// The person lets the partner's devices alone vouch for the past.
     pub(crate) trusts_partner: bool,
     pub(crate) seen: Vec<Seen>,
+    /// Packs that newer snapshots do without, until the log is given up to one of those.
+    pub(crate) obsolete: Vec<BlobId>,
     pub(crate) burns: Vec<Burning>,
     /// Documents of ours that the partner asked to burn.
     pub(crate) requests: BTreeSet<DocId>,
@@ -185,6 +187,10 @@ impl Folded {
                 out.raw(&device.0).raw(signature);
             }
         }
+        out.u32(count(self.obsolete.len()));
+        for blob in &self.obsolete {
+            out.raw(&blob.0);
+        }
         out.u32(count(self.burns.len()));
         for burn in &self.burns {
             burn.encode(&mut out);
@@ -256,6 +262,9 @@ impl Folded {
                     .push((DeviceId(reader.array()?), reader.array()?));
             }
             folded.seen.push(seen);
+        }
+        for _ in 0..reader.u32()? {
+            folded.obsolete.push(BlobId(reader.array()?));
         }
         for _ in 0..reader.u32()? {
             folded.burns.push(Burning::decode(&mut reader)?);
