@@ -70,6 +70,7 @@ pub(crate) enum Command {
     Write(Write),
     Open(Open),
     List(List),
+    Search(Search),
     Show(Show),
     Edit(Edit),
     History(History),
@@ -235,6 +236,27 @@ pub(crate) struct List {
     pub(crate) limit: Option<usize>,
 }
 
+/// Find words in what you kept and what stands open between you
+///
+/// Looks at titles, texts and tags; all words must occur, also as parts of longer ones. Capital or small
+/// letters are the same. What is found is not written anywhere.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:  ajar search rain\n           ajar search --me sea october")]
+pub(crate) struct Search {
+    /// The words
+    #[arg(value_name = "TEXT", required = true)]
+    pub(crate) text: Vec<String>,
+    /// Only what only you can read
+    #[arg(long, conflicts_with = "us")]
+    pub(crate) me: bool,
+    /// Only what both of you can read
+    #[arg(long)]
+    pub(crate) us: bool,
+    /// At most so many
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+}
+
 /// Show one entry or opening
 #[derive(Debug, Args)]
 #[command(after_help = "Example:  ajar show 3f2a")]
@@ -295,10 +317,14 @@ pub(crate) struct Sync {
 #[command(after_help = "Example:  ajar status --json")]
 pub(crate) struct Status {}
 
-/// Check this journal and explain what is wrong. Changes nothing
+/// Check this journal and explain what is wrong. Changes nothing, unless told to
 #[derive(Debug, Args)]
-#[command(after_help = "Example:  ajar doctor")]
-pub(crate) struct Doctor {}
+#[command(after_help = "Examples:  ajar doctor\n           ajar doctor --rebuild")]
+pub(crate) struct Doctor {
+    /// Make anew what `list` and `search` look at, from the entries and openings themselves
+    #[arg(long)]
+    pub(crate) rebuild: bool,
+}
 
 /// See all of it once: a relay and two people with two devices each, in a temporary folder
 #[derive(Debug, Args)]
@@ -324,7 +350,7 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
-    const PROMISED: [&str; 23] = [
+    const PROMISED: [&str; 24] = [
         "close",
         "demo",
         "device",
@@ -342,6 +368,7 @@ mod tests {
         "passphrase",
         "recover",
         "relay",
+        "search",
         "show",
         "status",
         "sync",

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use ajar_sync::{Builder, Error, Home, SpaceKind};
+use ajar_sync::{Error, Home, SpaceKind};
 use tokio::runtime::{EnterGuard, Runtime};
 use tokio::task::JoinHandle;
 use tracing_subscriber::EnvFilter;
@@ -13,7 +13,7 @@ use crate::cli::Global;
 use crate::output::Output;
 use crate::report::{Exit, Failure};
 use crate::unlock::{self, Sources, Which};
-use crate::{dirs, terminal};
+use crate::{dirs, summaries, terminal};
 
 /// What a command needs to be unlocked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +104,7 @@ impl Context {
                 Some(passphrase) => passphrase,
                 None => unlock::prompt("Passphrase: ")?,
             };
-            let mut builder = Builder::new(&dir).with_passphrase(passphrase);
+            let mut builder = summaries::builder(&dir).with_passphrase(passphrase);
             if let Some(private) = self.sources.given(Which::Private)? {
                 builder = builder.with_private_passphrase(private);
             }
@@ -145,7 +145,7 @@ impl Context {
             )?,
         };
         let private = unlock::prompt("And the passphrase of Only me: ")?;
-        let home = Builder::new(dir)
+        let home = summaries::builder(dir)
             .with_passphrase(passphrase)
             .with_private_passphrase(private)
             .open()?;

@@ -1,6 +1,6 @@
 //! Ids as people type them: the first four or more of 32 hexadecimal characters.
 
-use ajar_sync::{DocId, doc_id_text};
+use ajar_sync::{DocId, DocInfo, Space, doc_id_text};
 
 use crate::report::Failure;
 
@@ -26,6 +26,12 @@ impl Prefix {
             format!("An id is {PREFIX_MIN} to {WHOLE} of the characters 0-9 and a-f."),
         )
         .hint("`ajar list` shows them in front of each line."))
+    }
+
+    /// The documents of a space whose ids begin so. Loads none.
+    pub(crate) fn find(&self, space: &Space) -> Result<Vec<DocInfo>, Failure> {
+        let prefix = self.0.clone();
+        Ok(space.documents_where(move |id| doc_id_text(*id).starts_with(&prefix))?)
     }
 
     /// The one id among `ids` that begins so; `None` if there is none.

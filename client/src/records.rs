@@ -145,6 +145,11 @@ pub(crate) fn read(document: &Document) -> Result<Content, Failure> {
     })?)
 }
 
+/// Whether one record is damaged, and not the journal or the machine.
+pub(crate) fn is_damage(failure: &Failure) -> bool {
+    matches!(failure.code(), "store" | "damaged")
+}
+
 /// All records of a space, and how many could not be read.
 pub(crate) fn all(space: &Space) -> Result<(Vec<Located>, usize), Failure> {
     let (mut records, mut unreadable) = (Vec::new(), 0);
@@ -159,7 +164,7 @@ pub(crate) fn all(space: &Space) -> Result<(Vec<Located>, usize), Failure> {
             Ok(Content::Other) => {}
             Ok(Content::Unreadable(_)) => unreadable += 1,
             // A damaged place on the disk takes one record, not the others.
-            Err(failure) if matches!(failure.code(), "store" | "damaged") => unreadable += 1,
+            Err(failure) if is_damage(&failure) => unreadable += 1,
             Err(failure) => return Err(failure),
         }
     }
@@ -205,7 +210,7 @@ pub(crate) fn find(home: &Home, typed: &str) -> Result<Found, Failure> {
     let prefix = Prefix::parse(typed)?;
     let mut places = Vec::new();
     for space in home.spaces() {
-        for info in space.documents()? {
+        for info in prefix.find(&space)? {
             places.push((space.clone(), info));
         }
     }

@@ -9,6 +9,7 @@ use ajar_sync::{Error, Home, SpaceKind};
 use serde::Serialize;
 use serde_json::json;
 
+use crate::cli::Doctor;
 use crate::context::{Context, Need};
 use crate::names;
 use crate::names::{space_name, space_word};
@@ -50,7 +51,7 @@ impl Checks {
     }
 }
 
-pub(crate) fn run(context: &Context) -> Result<(), Failure> {
+pub(crate) fn run(context: &Context, args: &Doctor) -> Result<(), Failure> {
     let out = context.out;
     let dir = context.dir()?;
     if !dir.is_dir() {
@@ -63,7 +64,8 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
     if header(&mut checks, &dir) {
         match context.open_home(Need::Home) {
             Ok(home) => {
-                let looked = inside(&mut checks, &home);
+                let looked =
+                    inside(&mut checks, &home).and_then(|()| rebuild(&mut checks, &home, args));
                 home.close()?;
                 looked?;
             }
@@ -87,7 +89,10 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
     };
     Err(Failure::fixable(
         "findings",
-        format!("{things} your attention; nothing was changed."),
+        match args.rebuild {
+            true => format!("{things} your attention."),
+            false => format!("{things} your attention; nothing was changed."),
+        },
     ))
 }
 
@@ -256,6 +261,18 @@ fn inside(checks: &mut Checks, home: &Home) -> Result<(), Failure> {
             "relay",
             "none set up: what you write is kept on this device only",
         ),
+    }
+    Ok(())
+}
+
+/// Makes the tables of lists and searches anew, if that was asked for.
+fn rebuild(checks: &mut Checks, home: &Home, args: &Doctor) -> Result<(), Failure> {
+    if args.rebuild {
+        for space in home.spaces() {
+            space.rebuild_table()?;
+            let what = format!("table of {}", space_name(space.kind()));
+            checks.well(&what, "made anew");
+        }
     }
     Ok(())
 }

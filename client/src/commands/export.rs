@@ -84,7 +84,7 @@ fn collect(home: &Home, args: &Export) -> Result<(Vec<Located>, usize), Failure>
 }
 
 fn as_json(home: &Home, all: &[Located], names: &Names) -> Result<String, Failure> {
-    let open = show::open_ids(home)?;
+    let open = show::open_ids(home, |_| true)?;
     let values: Vec<Value> = all
         .iter()
         .map(|located| show::to_json(located, names, &open))

@@ -2,7 +2,7 @@
 
 use ajar_journal::profile;
 use ajar_sync::automerge::Automerge;
-use ajar_sync::{Builder, Error, Home, NewHome, RelayAddress, SpaceKind, Travel};
+use ajar_sync::{Error, Home, NewHome, RelayAddress, SpaceKind, Travel};
 use serde_json::json;
 
 use super::link;
@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::report::Failure;
 use crate::unlock::{self, Which};
 use crate::words::{self, WordsFile};
-use crate::{dirs, terminal};
+use crate::{dirs, summaries, terminal};
 
 /// What to do with a journal whose words went nowhere; it is still empty.
 const BEGIN_AGAIN: &str = "This journal has no words on paper. Delete its folder and begin again.";
@@ -46,7 +46,7 @@ pub(crate) fn run(context: &Context, args: &Init) -> Result<(), Failure> {
         Some(given) => given,
         None => unlock::choose(out, "Passphrase")?,
     };
-    let mut builder = Builder::new(&dir).with_passphrase(passphrase);
+    let mut builder = summaries::builder(&dir).with_passphrase(passphrase);
     if let Some(private) = sources.given(Which::Private)? {
         builder = builder.with_private_passphrase(private);
     }

@@ -18,6 +18,7 @@ mod pair;
 mod passphrase;
 mod recover;
 mod relay;
+mod search;
 mod show;
 mod status;
 mod sync;
@@ -50,12 +51,13 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<(), Failure> {
         Command::Write(args) => write::run(context, args),
         Command::Open(args) => open::run(context, args),
         Command::List(args) => list::run(context, args),
+        Command::Search(args) => search::run(context, args),
         Command::Show(args) => show::run(context, args),
         Command::Edit(args) => edit::run(context, args),
         Command::History(args) => history::run(context, args),
         Command::Sync(args) => sync::run(context, args),
         Command::Status(_) => status::run(context),
-        Command::Doctor(_) => doctor::run(context),
+        Command::Doctor(args) => doctor::run(context, args),
         Command::Lock(_) => lock::run(context),
         Command::Unlock(args) => unlock::run(context, args),
         Command::Passphrase(args) => passphrase::run(context, args),

@@ -1,13 +1,11 @@
 //! `ajar open`: gives the partner a copy of an entry, and shows exactly what it is before.
 
-use std::collections::HashSet;
-
 use ajar_journal::entry::{self, Entry};
 use ajar_journal::opening::{self, Projection, Stage};
-use ajar_sync::{DocId, Error, Home, Ownership, SpaceKind, doc_id_text};
+use ajar_sync::{Error, Home, Ownership, SpaceKind, doc_id_text};
 use serde_json::json;
 
-use super::exchange;
+use super::{exchange, show};
 use crate::cli::Open;
 use crate::context::{Context, Need};
 use crate::records::{Content, Record};
@@ -23,8 +21,8 @@ pub(crate) fn run(context: &Context, args: &Open) -> Result<(), Failure> {
     let prefix = ids::Prefix::parse(&args.id)?;
     let home = context.open_home(Need::Private)?;
     let me = home.space(SpaceKind::Private)?;
-    let ids: Vec<DocId> = me.documents()?.into_iter().map(|info| info.id).collect();
-    let id = match prefix.only(ids)? {
+    let found = prefix.find(&me)?;
+    let id = match prefix.only(found.into_iter().map(|info| info.id))? {
         Some(id) => id,
         None => return Err(not_an_entry(&home, &prefix)?),
     };
@@ -96,7 +94,7 @@ pub(crate) fn run(context: &Context, args: &Open) -> Result<(), Failure> {
 /// What a person meant who names something that is not in Only me.
 fn not_an_entry(home: &Home, prefix: &ids::Prefix) -> Result<Failure, Failure> {
     let shared = match home.space(SpaceKind::Shared) {
-        Ok(us) => us.documents()?,
+        Ok(us) => prefix.find(&us)?,
         Err(_) => Vec::new(),
     };
     Ok(match prefix.only(shared.into_iter().map(|info| info.id)) {
@@ -117,12 +115,8 @@ fn preview_json(projection: &Projection) -> serde_json::Value {
 
 /// A second copy would stand beside the first and say the same.
 fn refuse_twice(home: &Home, entry: &Entry, stage: Stage) -> Result<(), Failure> {
-    let shared: HashSet<String> = home
-        .space(SpaceKind::Shared)?
-        .documents()?
-        .into_iter()
-        .map(|info| doc_id_text(info.id))
-        .collect();
+    let noted = show::noted(entry);
+    let shared = show::open_ids(home, move |id| noted.contains(&doc_id_text(*id)))?;
     let open = entry
         .openings
         .iter()

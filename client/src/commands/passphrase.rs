@@ -1,12 +1,13 @@
 //! `ajar passphrase`: another passphrase for this device.
 
 use ajar_sync::vault::KdfParams;
-use ajar_sync::{Builder, Error, SpaceKind};
+use ajar_sync::{Error, SpaceKind};
 use serde_json::json;
 
 use crate::cli::ChangePassphrase;
 use crate::context::Context;
 use crate::report::Failure;
+use crate::summaries;
 use crate::unlock::{self, Known, Which};
 
 pub(crate) fn run(context: &Context, args: &ChangePassphrase) -> Result<(), Failure> {
@@ -22,7 +23,7 @@ pub(crate) fn run(context: &Context, args: &ChangePassphrase) -> Result<(), Fail
         .given(Which::Private)?
         .map(|_| Known::Outside(Which::Private));
     let open = |private: &Option<Known>| {
-        let mut builder = Builder::new(&dir).with_passphrase(journal.passphrase(sources)?);
+        let mut builder = summaries::builder(&dir).with_passphrase(journal.passphrase(sources)?);
         if let Some(private) = private {
             builder = builder.with_private_passphrase(private.passphrase(sources)?);
         }

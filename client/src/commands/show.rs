@@ -1,5 +1,8 @@
 //! `ajar show`: one entry or opening, whole.
 
+use std::collections::HashSet;
+
+use ajar_journal::entry::Entry;
 use ajar_journal::text::{displayable, displayable_line};
 use ajar_sync::{DocId, Home, SpaceKind, doc_id_text};
 use serde_json::{Value, json};
@@ -16,18 +19,31 @@ pub(crate) fn run(context: &Context, args: &Show) -> Result<(), Failure> {
     let home = context.open_home(Need::Home)?;
     let names = Names::of(&home);
     let located = records::find(&home, &args.id)?.located()?;
-    let open = open_ids(&home)?;
+    let noted: HashSet<String> = match &located.record {
+        Record::Entry(entry) => noted(entry),
+        Record::Opening(_) => HashSet::new(),
+    };
+    let open = open_ids(&home, move |id| noted.contains(&doc_id_text(*id)))?;
     home.close()?;
     out.data(&to_json(&located, &names, &open), || {
         words(&located, &names, &open)
     })
 }
 
-/// Ids of what is in the shared space, as entries remember their openings.
-pub(super) fn open_ids(home: &Home) -> Result<Vec<String>, Failure> {
+/// Ids of the openings that an entry remembers.
+pub(super) fn noted(entry: &Entry) -> HashSet<String> {
+    let openings = entry.openings.iter();
+    openings.map(|opened| opened.opening_id.clone()).collect()
+}
+
+/// Ids of what is in the shared space and wanted, as entries remember their openings.
+pub(super) fn open_ids(
+    home: &Home,
+    wanted: impl Fn(&DocId) -> bool + Send + 'static,
+) -> Result<Vec<String>, Failure> {
     match home.space(SpaceKind::Shared) {
         Ok(us) => Ok(us
-            .documents()?
+            .documents_where(wanted)?
             .iter()
             .map(|info| doc_id_text(info.id))
             .collect()),

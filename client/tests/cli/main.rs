@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 mod devices;
 mod keys;
+mod searching;
 
 const PASSPHRASE: &str = "quiet harbor linen oak";
 

@@ -170,7 +170,11 @@ impl Core {
         self.link = None;
         let store = self.replica.store().again();
         let opened = catch_unwind(AssertUnwindSafe(|| Replica::open(store)));
-        self.replica = opened.map_err(|_| PANICKED)??;
+        let mut replica = opened.map_err(|_| PANICKED)??;
+        if let Some(summarize) = self.replica.summarizer() {
+            replica.with_summarize(summarize);
+        }
+        self.replica = replica;
         self.torn = false;
         self.show_progress();
         Ok(())

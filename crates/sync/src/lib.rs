@@ -41,7 +41,10 @@ pub use ajar_crypto::words::WordsError;
 pub use ajar_crypto::{RecoveryPhrase, vault};
 pub use ajar_engine::recovery::{FoundChange, FoundDevice, RecoverError};
 pub use ajar_engine::replica::DeviceStatus;
-pub use ajar_engine::{DocInfo, Misuse, Notice, NoticeKind, Ownership, SpaceStatus};
+pub use ajar_engine::{
+    DocInfo, Misuse, Notice, NoticeKind, Ownership, RowQuery, SpaceStatus, Summarize, Summary,
+    TableRow,
+};
 pub use ajar_protocol::address::{AddressError, RelayAddress};
 pub use ajar_protocol::genesis::SpaceKind;
 pub use ajar_protocol::link::LinkKind;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use ajar_engine::outbox::Edit;
-use ajar_engine::{DocInfo, Ownership};
+use ajar_engine::{DocInfo, Ownership, RowQuery, TableRow};
 use ajar_protocol::genesis::SpaceKind;
 use ajar_protocol::link::LinkBody;
 use ajar_protocol::{DeviceId, DocId, PartyId};
@@ -250,6 +250,26 @@ impl Space {
         Ok(self
             .worker()
             .call(move |core| core.replica.documents_where(wanted))??)
+    }
+
+    /// Rows of the table of what there is, those of the greatest `sort` first; none in a home
+    /// without [`crate::Builder::with_summarize`]. Loads no document. Makes the table first
+    /// where there is none, which takes a while.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::DiskFull`], [`Error::Closed`].
+    pub fn rows(&self, query: RowQuery) -> Result<Vec<TableRow>, Error> {
+        Ok(self
+            .worker()
+            .call(move |core| core.replica.rows(&query))??)
+    }
+
+    /// Makes the table anew from all documents. It happens by itself where that is needed.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::DiskFull`], [`Error::Closed`].
+    pub fn rebuild_table(&self) -> Result<(), Error> {
+        Ok(self.worker().call(|core| core.replica.rebuild_table())??)
     }
 
     /// Changes many documents, all or none, durable when it returns; far cheaper than one by

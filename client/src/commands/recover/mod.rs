@@ -3,9 +3,7 @@
 mod found;
 
 use ajar_journal::text::displayable_line;
-use ajar_sync::{
-    Builder, Error, Home, NewHome, Recovered, RecoveryPhrase, RelayAddress, Review, SpaceKind,
-};
+use ajar_sync::{Error, Home, NewHome, Recovered, RecoveryPhrase, RelayAddress, Review, SpaceKind};
 use serde_json::{Value, json};
 
 use crate::cli::Recover;
@@ -14,7 +12,7 @@ use crate::names::{space_name, space_word};
 use crate::output::Output;
 use crate::report::Failure;
 use crate::unlock::{self, Which};
-use crate::{dirs, records, terminal, words};
+use crate::{dirs, records, summaries, terminal, words};
 
 /// What the person said beforehand.
 struct Said {
@@ -51,7 +49,7 @@ pub(crate) fn run(context: &Context, args: &Recover) -> Result<(), Failure> {
         Some(given) => given,
         None => unlock::choose(out, "Passphrase of this device")?,
     };
-    let mut builder = Builder::new(&dir).with_passphrase(passphrase);
+    let mut builder = summaries::builder(&dir).with_passphrase(passphrase);
     if let Some(private) = sources.given(Which::Private)? {
         builder = builder.with_private_passphrase(private);
     }

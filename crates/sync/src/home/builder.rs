@@ -10,9 +10,9 @@ use ajar_crypto::vault::{
     KdfParams, LocalKeys, Passphrase, UnlockError, VAULT_HEADER, VaultHeader, VaultSlot, WhichSpace,
 };
 use ajar_crypto::{RecoveryPhrase, Secret, SlotPublic};
-use ajar_engine::Replica;
 use ajar_engine::pairing::OwnHalf;
 use ajar_engine::replica::NewSpace;
+use ajar_engine::{Replica, Summarize};
 use ajar_protocol::address::RelayAddress;
 use ajar_protocol::genesis::SpaceKind;
 use zeroize::Zeroizing;
@@ -44,6 +44,7 @@ pub struct Builder {
     passphrase: Option<Passphrase>,
     private_passphrase: Option<Passphrase>,
     kdf: KdfParams,
+    summarize: Option<Arc<dyn Summarize>>,
 }
 
 impl Builder {
@@ -56,6 +57,7 @@ impl Builder {
             passphrase: None,
             private_passphrase: None,
             kdf,
+            summarize: None,
         }
     }
 
@@ -77,6 +79,13 @@ impl Builder {
     #[must_use]
     pub fn with_kdf(mut self, kdf: KdfParams) -> Self {
         self.kdf = kdf;
+        self
+    }
+
+    /// What the spaces keep of every document for lists and searches ([`crate::Space::rows`]).
+    #[must_use]
+    pub fn with_summarize(mut self, summarize: Arc<dyn Summarize>) -> Self {
+        self.summarize = Some(summarize);
         self
     }
 
@@ -179,6 +188,7 @@ impl Builder {
             header,
             shared: Arc::new(shared),
             private: has_private.then(|| Arc::new(private)),
+            summarize: self.summarize,
         })
     }
 
@@ -225,7 +235,7 @@ impl Builder {
             Err(UnlockError::WrongPassphrase) if self.private_passphrase.is_none() => Ok(None),
             Err(error) => return Err(error.into()),
         };
-        Home::assemble(dir, lock, Arc::new(shared), private)
+        Home::assemble(dir, lock, Arc::new(shared), private, self.summarize)
     }
 }
 
@@ -289,6 +299,7 @@ pub(super) struct Unfinished {
     header: VaultHeader,
     shared: Arc<KeyFile>,
     private: Option<Arc<KeyFile>>,
+    summarize: Option<Arc<dyn Summarize>>,
 }
 
 impl Unfinished {
@@ -308,7 +319,8 @@ impl Unfinished {
     pub(super) fn finish(self) -> Result<Home, Error> {
         replace(&self.dir.join(VAULT), &self.header.encode())?;
         remains::finished(&self.dir)?;
-        Home::assemble(self.dir, self.lock, self.shared, Ok(self.private))
+        let private = Ok(self.private);
+        Home::assemble(self.dir, self.lock, self.shared, private, self.summarize)
     }
 }
 

@@ -154,6 +154,7 @@ impl Home {
                 Replica::open(store)?,
                 &keys,
                 &self.inner.activity,
+                self.inner.summarize.clone(),
             )?)
         };
         {

@@ -38,7 +38,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ajar_crypto::SlotPublic;
 use ajar_engine::pairing::OwnHalf;
-use ajar_engine::{Now, Replica};
+use ajar_engine::{Now, Replica, Summarize};
 use ajar_protocol::address::RelayAddress;
 use ajar_protocol::genesis::SpaceKind;
 use held::Held;
@@ -104,6 +104,7 @@ struct Inner {
     /// Held while locking, unlocking and changing passphrases.
     turn: Mutex<()>,
     activity: Arc<Activity>,
+    summarize: Option<Arc<dyn Summarize>>,
     before_lock: Mutex<Option<Arc<locking::BeforeLock>>>,
     watch: Mutex<Option<idle::Watch>>,
     // Last: the lock is let go when everything else is closed.
@@ -143,6 +144,7 @@ impl Home {
         lock: lock::Lock,
         shared: Arc<KeyFile>,
         private: Result<Option<Arc<KeyFile>>, Error>,
+        summarize: Option<Arc<dyn Summarize>>,
     ) -> Result<Self, Error> {
         let mut spaces = Vec::new();
         let mut damaged = Vec::new();
@@ -165,7 +167,10 @@ impl Home {
             let opened = SealedStore::open(&store_path(&dir, kind), Arc::clone(&keys))
                 .and_then(|store| Ok(Replica::open(store)?));
             match opened {
-                Ok(replica) => spaces.push(open_space(kind, replica, &keys, &activity)?),
+                Ok(replica) => {
+                    let summarize = summarize.clone();
+                    spaces.push(open_space(kind, replica, &keys, &activity, summarize)?);
+                }
                 // What is wrong with one space must not take the other along.
                 Err(error) => damaged.push((kind, damage(error)?)),
             }
@@ -184,6 +189,7 @@ impl Home {
                 pairing: tokio::sync::Mutex::new(()),
                 turn: Mutex::new(()),
                 activity,
+                summarize,
                 before_lock: Mutex::new(None),
                 watch: Mutex::new(None),
                 lock: Mutex::new(Some(lock)),
@@ -485,7 +491,9 @@ impl Home {
             let keys = self.inner.shared.get().filter(|_| !self.is_closed());
             let keys = keys.ok_or(Error::Closed)?;
             let activity = &self.inner.activity;
-            spaces.push(open_space(SpaceKind::Shared, replica, &keys, activity)?);
+            let summarize = self.inner.summarize.clone();
+            let kind = SpaceKind::Shared;
+            spaces.push(open_space(kind, replica, &keys, activity, summarize)?);
         }
         self.heed();
         Ok(())
@@ -540,10 +548,14 @@ fn is_lately(now: Now, at: i64, span: i64) -> bool {
 
 fn open_space(
     kind: SpaceKind,
-    replica: Replica<SealedStore>,
+    mut replica: Replica<SealedStore>,
     keys: &Arc<KeyFile>,
     activity: &Arc<Activity>,
+    summarize: Option<Arc<dyn Summarize>>,
 ) -> Result<Space, Error> {
+    if let Some(summarize) = summarize {
+        replica.with_summarize(summarize);
+    }
     let (own, partner) = (replica.own_party(), replica.partner());
     let worker = Worker::start(replica)?;
     let activity = Arc::clone(activity);
