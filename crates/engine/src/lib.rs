@@ -8,6 +8,7 @@
 //!
 //! What is checked, and in which order, is §2.5 and §2.6 of the protocol (`docs/protocol.md`).
 
+mod blobs;
 mod burning;
 pub mod check;
 pub mod clock;

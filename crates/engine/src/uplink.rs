@@ -32,6 +32,8 @@ pub(crate) struct Uplink {
     /// It has never admitted this space, as far as this device knows.
     is_new: bool,
     welcomed: bool,
+    /// At login it held less of this device than a relay had confirmed.
+    pub(crate) is_behind: bool,
     /// What it said at login that it holds.
     held: Frontier,
     /// Up to where the relay has confirmed to hold each device.
@@ -348,6 +350,9 @@ impl<S: Store> Replica<S> {
         let own = self.space.device;
         let held = frontier.counter(&own);
         if held < self.progress.delivered {
+            if let Some(uplink) = &mut self.uplink {
+                uplink.is_behind = true;
+            }
             if self.uplink.as_ref().is_some_and(|uplink| uplink.is_new) {
                 // What another relay has confirmed, this one never did.
                 self.progress.delivered = held;
