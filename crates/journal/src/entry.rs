@@ -10,6 +10,7 @@ use unicode_normalization::UnicodeNormalization;
 use crate::body::{self, Paragraph};
 use crate::error::{Error, Invalid, Unreadable};
 use crate::opening::Stage;
+use crate::photo::{self, Photo};
 use crate::read::{View, bounded, wrong};
 use crate::schema::{self, Kind};
 use crate::{date, redacted_debug};
@@ -47,6 +48,9 @@ pub struct Entry {
     pub created_at_ms: i64,
     /// When it was last saved, milliseconds since 1970 (UTC).
     pub saved_at_ms: i64,
+    /// Photos and files, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub photos: Vec<Photo>,
     /// Where copies of it were opened, in order of id.
     pub openings: Vec<OpenedAs>,
 }
@@ -139,6 +143,7 @@ pub fn read<D: ReadDoc>(doc: &D) -> Result<Entry, Unreadable> {
         tags: read_tags(&view)?,
         created_at_ms: view.int(&ROOT, schema::CREATED_AT)?,
         saved_at_ms: view.int(&ROOT, schema::SAVED_AT)?,
+        photos: photo::read(&view)?,
         openings: read_openings(&view)?,
     })
 }

@@ -62,6 +62,21 @@ pub enum Invalid {
         schema::NAME_CHARS_MAX
     )]
     BadName,
+    /// More than [`schema::PHOTOS_MAX`] photos.
+    #[error(
+        "more than {} photos; put the others into another entry",
+        schema::PHOTOS_MAX
+    )]
+    TooManyPhotos,
+    /// A photo with an id, a size or a length that cannot be.
+    #[error("a photo is empty, too large, or named twice")]
+    BadPhoto,
+    /// A file name that is empty, too long, or could mislead whoever reads it.
+    #[error("the file's name cannot be kept as it is; rename the file")]
+    BadFileName,
+    /// The photos were not all sealed anew for the shared space.
+    #[error("the photos were not made ready to be opened; nothing was shown to anyone")]
+    PhotosNotCopied,
     /// An opening id that is not 32 lowercase hexadecimal digits.
     #[error("an opening id is 32 lowercase hexadecimal digits")]
     BadOpeningId,

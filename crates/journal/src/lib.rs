@@ -8,6 +8,7 @@
 //! * A private [`entry`] is one document in the author's own space.
 //! * An [`opening`] is one document in the shared space. It is made from a [`opening::Projection`],
 //!   a copy that holds only what its stage shows.
+//! * A [`photo`] in either of them names sealed bytes that lie elsewhere.
 //! * A [`profile`] is the name a person goes by.
 //!
 //! Whatever a document holds was written by someone's device. Reading never panics and never
@@ -20,6 +21,7 @@ pub mod entry;
 pub mod error;
 pub mod history;
 pub mod opening;
+pub mod photo;
 pub mod profile;
 pub mod query;
 mod read;
@@ -29,6 +31,7 @@ pub mod text;
 
 pub use body::Paragraph;
 pub use error::{Error, Invalid, Unreadable};
+pub use photo::{BlobRef, MediaType, Photo, PhotoCopy};
 
 /// Gives types that hold what people wrote a `Debug` that shows nothing of it.
 macro_rules! redacted_debug {

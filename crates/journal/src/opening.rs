@@ -3,6 +3,7 @@
 //! Nothing moves from the private space: the words are copied into a new document without their
 //! history (`docs/protocol.md` §2.15). The copy knows no private id, time, tag or size.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -13,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::body::{self, Paragraph};
 use crate::date;
 use crate::entry::{Entry, begin, check_title, put_title};
-use crate::error::{Error, Unreadable};
+use crate::error::{Error, Invalid, Unreadable};
+use crate::photo::{self, MediaType, Photo, PhotoCopy};
 use crate::read::View;
 use crate::redacted_debug;
 use crate::schema::{self, Kind};
@@ -81,6 +83,33 @@ pub struct Projection {
     title: Option<String>,
     date: String,
     text: String,
+    photos: Vec<Shown>,
+    /// Set by [`Projection::with_copies`], one for each of `photos`.
+    copies: Vec<Photo>,
+}
+
+/// What is shown of a photo before it is sealed anew.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// What it is.
+    pub media: MediaType,
+    /// Length in bytes.
+    pub length: u64,
+    /// Width and height in pixels.
+    pub size: Option<(u32, u32)>,
+    /// Kept byte for byte.
+    pub original: bool,
+}
+
+impl Shown {
+    fn of(photo: &Photo) -> Self {
+        Self {
+            media: photo.media,
+            length: photo.content.length,
+            size: photo.size,
+            original: photo.original,
+        }
+    }
 }
 
 impl Projection {
@@ -107,6 +136,31 @@ impl Projection {
     pub fn text(&self) -> &str {
         &self.text
     }
+
+    /// The photos and files, in their order. Their names stay private.
+    #[must_use]
+    pub fn photos(&self) -> &[Shown] {
+        &self.photos
+    }
+
+    /// Puts in the photos, sealed anew: `copies` has one for each photo of the `entry` that was
+    /// projected, by its private id. Nothing that names the private ones gets through.
+    ///
+    /// # Errors
+    /// [`Invalid::PhotosNotCopied`] when one is missing, or shares id, key or salt with anything
+    /// in the entry.
+    pub fn with_copies(
+        mut self,
+        entry: &Entry,
+        copies: &BTreeMap<String, PhotoCopy>,
+    ) -> Result<Self, Invalid> {
+        let copies = photo::copies(entry, copies)?;
+        if !copies.iter().map(Shown::of).eq(self.photos.iter().cloned()) {
+            return Err(Invalid::PhotosNotCopied);
+        }
+        self.copies = copies;
+        Ok(self)
+    }
 }
 
 /// An opening as both partners read it.
@@ -123,6 +177,9 @@ pub struct Opening {
     pub date: String,
     /// The text; [`Opening::text`] joins it.
     pub paragraphs: Vec<Paragraph>,
+    /// Photos and files, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub photos: Vec<Photo>,
     /// The day it was opened.
     pub opened_on: String,
 }
@@ -148,10 +205,11 @@ pub struct Edit {
     pub seen: Option<Vec<Paragraph>>,
 }
 
-redacted_debug!(Projection, Opening, Edit);
+redacted_debug!(Projection, Shown, Opening, Edit);
 
-/// Copies what `stage` shows: for `room` the title, the day and the text as it stands. A pure
-/// function; nothing else of the entry gets through.
+/// Copies what `stage` shows: for `room` the title, the day, the text as it stands and the photos.
+/// A pure function; nothing else of the entry gets through. Before the copy can be written, its
+/// photos are sealed anew ([`Projection::with_copies`]).
 ///
 /// # Errors
 /// [`NotYet`] for the stages this version cannot make.
@@ -162,6 +220,8 @@ pub fn project(entry: &Entry, stage: Stage) -> Result<Projection, NotYet> {
             title: entry.title.clone(),
             date: date::day(&entry.date).to_owned(),
             text: entry.text(),
+            photos: entry.photos.iter().map(Shown::of).collect(),
+            copies: Vec::new(),
         }),
         Stage::Knock | Stage::Weather | Stage::Gist => Err(NotYet(stage)),
     }
@@ -180,11 +240,36 @@ pub fn preview(projection: &Projection) -> String {
          Day: {}\n\
          Text:\n\n\
          {}\n\n\
+         {}\
          Also the day you open it. Not your tags, not the time, not earlier versions.\n",
         projection.stage,
         displayable_line(projection.date()),
         displayable(projection.text()),
+        preview_photos(projection.photos()),
     )
+}
+
+/// One line for each photo, and a word about those that may tell more than they show.
+fn preview_photos(photos: &[Shown]) -> String {
+    let mut lines = String::new();
+    for (number, photo) in (1..).zip(photos) {
+        let (media, bytes) = (photo.media.as_str(), photo.length);
+        lines += &match photo.size {
+            Some((width, height)) => {
+                format!("Photo {number}: {media}, {width} x {height}, {bytes} bytes")
+            }
+            None => format!("File {number}: {media}, {bytes} bytes"),
+        };
+        lines += if photo.original {
+            ", the original: it may say where, when and with what it was made\n"
+        } else {
+            "\n"
+        };
+    }
+    if !lines.is_empty() {
+        lines += "Not the names of the files.\n\n";
+    }
+    lines
 }
 
 /// Writes the copy into an empty document of the shared space, all keys in this one transaction.
@@ -192,7 +277,7 @@ pub fn preview(projection: &Projection) -> String {
 ///
 /// # Errors
 /// [`Error::Invalid`] if something is too long, a date does not exist or the document is not
-/// empty; nothing is written then.
+/// empty; [`Invalid::PhotosNotCopied`] if photos were not sealed anew. Nothing is written then.
 pub fn create<T: Transactable>(
     tx: &mut T,
     projection: &Projection,
@@ -202,6 +287,9 @@ pub fn create<T: Transactable>(
     date::check(&projection.date)?;
     date::check(opened_on_day)?;
     body::check(&projection.text)?;
+    if projection.copies.len() != projection.photos.len() {
+        return Err(Invalid::PhotosNotCopied.into());
+    }
     begin(tx, &Kind::Opening)?;
     tx.put(ROOT, schema::STAGE, projection.stage.as_str())?;
     if let Some(title) = projection.title() {
@@ -210,7 +298,7 @@ pub fn create<T: Transactable>(
     tx.put(ROOT, schema::DATE, projection.date())?;
     tx.put(ROOT, schema::OPENED_ON, date::day(opened_on_day))?;
     body::create(tx, &projection.text)?;
-    Ok(())
+    photo::add(tx, &projection.copies, 0)
 }
 
 /// Reads an opening.
@@ -230,6 +318,7 @@ pub fn read<D: ReadDoc>(doc: &D) -> Result<Opening, Unreadable> {
         title_others,
         date: view.date(schema::DATE)?,
         paragraphs: view.paragraphs()?,
+        photos: photo::read(&view)?,
         opened_on: view.date(schema::OPENED_ON)?,
     })
 }

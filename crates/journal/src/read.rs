@@ -55,7 +55,11 @@ impl<'a, D: ReadDoc> View<'a, D> {
         })
     }
 
-    fn scalar(&self, obj: &ObjId, key: &'static str) -> Result<Option<ScalarValue>, Unreadable> {
+    pub(crate) fn scalar(
+        &self,
+        obj: &ObjId,
+        key: &'static str,
+    ) -> Result<Option<ScalarValue>, Unreadable> {
         match self.get(obj, key)? {
             None => Ok(None),
             Some((Value::Scalar(value), _)) => Ok(Some(value.into_owned())),

@@ -38,7 +38,29 @@ pub const STAGE: &str = "stage";
 pub const AT: &str = "at_ms";
 /// Root key of an opening: the day it was opened.
 pub const OPENED_ON: &str = "opened_on";
-/// Root key of a profile: the name, a string.
+/// Root key of an entry or an opening: map from a random id to a photo ([`crate::photo`]).
+pub const PHOTOS: &str = "photos";
+/// Key of a photo or thumb: SHA-256 of the ciphertext, 32 bytes.
+pub const BLOB: &str = "blob";
+/// Key of a photo or thumb: the blob's key, 32 bytes.
+pub const KEY: &str = "key";
+/// Key of a photo or thumb: the blob's salt, 16 bytes.
+pub const SALT: &str = "salt";
+/// Key of a photo or thumb: length of its content in bytes, an unsigned number.
+pub const LENGTH: &str = "length";
+/// Key of a photo: the word of its [`crate::MediaType`].
+pub const TYPE: &str = "type";
+/// Key of a photo: its place among the others, a number.
+pub const ORDER: &str = "order";
+/// Key of a photo: whether it is kept byte for byte.
+pub const ORIGINAL: &str = "original";
+/// Key of a photo: pixels, an unsigned number; absent when unknown.
+pub const WIDTH: &str = "width";
+/// Key of a photo: pixels, an unsigned number; there when [`WIDTH`] is.
+pub const HEIGHT: &str = "height";
+/// Key of a photo: map of [`BLOB`], [`KEY`], [`SALT`] and [`LENGTH`] of a small JPEG.
+pub const THUMB: &str = "thumb";
+/// Root key of a profile: the name, a string. Key of an original photo: the file's name.
 pub const NAME: &str = "name";
 
 /// Longest title, in characters.
@@ -63,6 +85,18 @@ pub const MERGED_TAGS_MAX: usize = 512;
 pub const TAG_CHARS_MAX: usize = 64;
 /// Longest name of a person, in characters.
 pub const NAME_CHARS_MAX: usize = 64;
+/// Most photos a person may add to one record.
+pub const PHOTOS_MAX: usize = 64;
+/// Most photos that are read: several devices may have added some at the same time.
+pub const MERGED_PHOTOS_MAX: usize = 256;
+/// Largest photo or file, in bytes (25 MiB; `docs/protocol.md` §2.12).
+pub const PHOTO_BYTES_MAX: u64 = 25 << 20;
+/// Largest small picture, in bytes (512 KiB; one of 512 pixels a side is far below).
+pub const THUMB_BYTES_MAX: u64 = 512 << 10;
+/// Longest side of a picture, in pixels: a JPEG has no longer one.
+pub const PIXELS_SIDE_MAX: u32 = 65_535;
+/// Longest name of a file, in characters.
+pub const FILE_NAME_CHARS_MAX: usize = 255;
 /// Most openings of one entry that are read.
 pub const OPENINGS_MAX: usize = 4096;
 /// Longest word for a kind or a stage, in characters.

@@ -9,4 +9,6 @@ mod hostile;
 #[cfg(test)]
 mod opening;
 #[cfg(test)]
+mod photo;
+#[cfg(test)]
 mod story;
