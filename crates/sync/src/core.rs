@@ -14,6 +14,7 @@ use ajar_protocol::DocId;
 use ajar_protocol::client_msg::ClientMsg;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use crate::blobs::Blobs;
 use crate::error::Error;
 use crate::event::{Connection, SpaceEvent};
 use crate::store::SealedStore;
@@ -53,6 +54,7 @@ enum Command {
 /// What the thread holds.
 pub(crate) struct Core {
     pub(crate) replica: Replica<SealedStore>,
+    blobs: Arc<Blobs>,
     link: Option<mpsc::Sender<Vec<ClientMsg>>>,
     /// Connections so far: the end of an older one must not end a newer one.
     links: u64,
@@ -60,6 +62,8 @@ pub(crate) struct Core {
     connection: watch::Sender<Connection>,
     /// A piece of work panicked: memory may be ahead of the store or torn.
     torn: bool,
+    /// All envelopes are delivered, and that is not told yet because blobs are not.
+    owes_delivered: bool,
     pub(crate) heed: Option<Arc<Heed>>,
 }
 
@@ -68,6 +72,11 @@ impl Core {
     pub(crate) fn dispatch(&mut self, outputs: Outputs) {
         self.tell_heed(&outputs.events);
         for event in outputs.events {
+            if event == Event::Delivered && !self.blobs.all_sent() {
+                // Told when the last blob is.
+                self.owes_delivered = true;
+                continue;
+            }
             if let Some(event) = SpaceEvent::from_engine(event) {
                 // Nobody listening is fine.
                 let _ = self.events.send(event);
@@ -123,9 +132,26 @@ impl Core {
         self.replica.disconnected();
     }
 
+    /// Whether the relay has confirmed every envelope, link and blob held here.
+    fn is_delivered(&self) -> bool {
+        self.replica.relay_has_everything() && self.blobs.all_sent()
+    }
+
+    /// A blob is new, or was confirmed.
+    pub(crate) fn blobs_changed(&mut self) {
+        if std::mem::take(&mut self.owes_delivered) {
+            if self.is_delivered() {
+                let _ = self.events.send(SpaceEvent::Delivered);
+            } else {
+                self.owes_delivered = true;
+            }
+        }
+        self.show_progress();
+    }
+
     fn show_progress(&self) {
         let caught_up = self.replica.caught_up();
-        let delivered = self.replica.relay_has_everything();
+        let delivered = self.is_delivered();
         self.connection.send_if_modified(|connection| {
             let Connection::Online { .. } = connection else {
                 return false;
@@ -197,18 +223,20 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn start(replica: Replica<SealedStore>) -> Result<Self, Error> {
+    pub(crate) fn start(replica: Replica<SealedStore>, blobs: Arc<Blobs>) -> Result<Self, Error> {
         let (queue, work) = sync_channel(QUEUE);
         let (events, _) = broadcast::channel(EVENTS);
         let (connection, _) = watch::channel(Connection::Off);
         let (leave, failed) = (Arc::default(), Arc::default());
         let core = Core {
             replica,
+            blobs,
             link: None,
             links: 0,
             events: events.clone(),
             connection: connection.clone(),
             torn: false,
+            owes_delivered: false,
             heed: None,
         };
         let (left, fail) = (Arc::clone(&leave), Arc::clone(&failed));

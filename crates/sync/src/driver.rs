@@ -14,6 +14,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
+use crate::blobs::{self, Answers, Asks};
 use crate::clock;
 use crate::core::LINK;
 use crate::error::{ConnectError, Error};
@@ -208,13 +209,15 @@ async fn session(
     let (wire_number, flight, introduced, can_introduce) =
         flight.map_err(|_| ConnectError::Lost)?;
     let (writer, reader, closer) = wire.split();
+    let (answers, asks, welcome, line) = blobs::channels();
     let ended = tokio::select! {
         biased;
         _ = stop.wait_for(|stop| *stop) => Ok(Wish::Stop),
         _ = route.changed() => Ok(Wish::Reroute),
-        ended = read(space, wire_number, reader, welcomed) => ended,
-        ended = write(writer, flight, outgoing) => ended,
+        ended = read(space, wire_number, reader, welcomed, (answers, welcome)) => ended,
+        ended = write(writer, flight, outgoing, asks) => ended,
         ended = tick(space) => ended,
+        ended = blobs::run(space, closer.connection(), line) => ended,
     };
     let _ = space
         .worker
@@ -234,6 +237,7 @@ async fn read(
     wire_number: u64,
     mut reader: WireReader,
     welcomed: &mut bool,
+    (answers, welcome): (Answers, watch::Sender<bool>),
 ) -> Result<Wish, ConnectError> {
     let login = Instant::now() + LOGIN;
     loop {
@@ -247,17 +251,24 @@ async fn read(
         // What came before a refusal still counts.
         let refusal = messages.iter().position(is_refusal);
         let refusal = refusal.and_then(|place| messages.drain(place..).next());
+        let mut just_welcomed = false;
         if !*welcomed
             && messages
                 .iter()
                 .any(|message| matches!(message, RelayMsg::Welcome { .. }))
         {
             *welcomed = true;
+            just_welcomed = true;
             space.worker.set_connection(Connection::Online {
                 caught_up: false,
                 delivered: false,
             });
         }
+        for message in messages.extract_if(.., |message| is_about_blobs(message)) {
+            // Answers come one at a time; what nobody asked for is dropped.
+            let _ = answers.try_send(message);
+        }
+        let blobs = Arc::clone(&space.blobs);
         let taken = space
             .worker
             .call_async(move |core| {
@@ -276,10 +287,14 @@ async fn read(
                         Err(error) => result = Err(error),
                     }
                 }
+                if just_welcomed && core.replica.relay_is_behind() {
+                    blobs.ask_relay()?;
+                }
                 core.step(result).map(|()| true)
             })
             .await;
         match taken {
+            Ok(Ok(true)) if just_welcomed => drop(welcome.send_replace(true)),
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => return Err(ConnectError::Lost),
             Ok(Err(error)) | Err(error) => return Err(ConnectError::Store(error.to_string())),
@@ -288,6 +303,13 @@ async fn read(
             return Err(refused(reason));
         }
     }
+}
+
+fn is_about_blobs(message: &RelayMsg) -> bool {
+    matches!(
+        message,
+        RelayMsg::BlobsMissing(_) | RelayMsg::BlobsDeleted(_)
+    )
 }
 
 fn is_refusal(message: &RelayMsg) -> bool {
@@ -307,13 +329,20 @@ async fn write(
     mut writer: WireWriter,
     flight: Vec<ClientMsg>,
     mut outgoing: mpsc::Receiver<Vec<ClientMsg>>,
+    mut asks: Asks,
 ) -> Result<Wish, ConnectError> {
     writer.send(&flight).await?;
-    while let Some(messages) = outgoing.recv().await {
-        writer.send(&messages).await?;
+    loop {
+        let messages = tokio::select! {
+            messages = outgoing.recv() => messages,
+            Some(messages) = asks.recv() => Some(messages),
+        };
+        match messages {
+            Some(messages) => writer.send(&messages).await?,
+            // The replica let go of the connection.
+            None => return Err(ConnectError::Lost),
+        }
     }
-    // The replica let go of the connection.
-    Err(ConnectError::Lost)
 }
 
 async fn tick(space: &Arc<Inner>) -> Result<Wish, ConnectError> {

@@ -159,6 +159,18 @@ pub enum Error {
     /// ones yet.
     #[error("your twelve words were replaced, and this device has not seen the new ones")]
     WordsReplaced,
+    /// A photo or file is over 25 MiB.
+    #[error("a photo or file can have at most 25 MiB")]
+    BlobTooLarge,
+    /// The content has another length than it had.
+    #[error("the file changed while it was read; nothing of it was kept")]
+    BlobChanged,
+    /// The relay does not have a photo or file, or not yet.
+    #[error("the relay does not have it: it may still be on its way from the other device")]
+    BlobMissing,
+    /// A photo or file is not what its record says. Nothing of it was shown or kept.
+    #[error("it is damaged, and nothing of it was kept")]
+    BlobDamaged,
     /// Pairing did not succeed; its code is used up.
     #[error("{0}")]
     Pairing(String),
@@ -245,6 +257,10 @@ impl Error {
             Self::NotConfirmed => "not-confirmed",
             Self::Recover(_) => "not-recovered",
             Self::WordsReplaced => "words-replaced",
+            Self::BlobTooLarge => "too-large",
+            Self::BlobChanged => "file-changed",
+            Self::BlobMissing => "not-there-yet",
+            Self::BlobDamaged => "photo-damaged",
             Self::Pairing(_) => "pairing-failed",
             Self::TooManyCodes => "too-many-codes",
             Self::Bug(_) => "bug",
@@ -312,6 +328,14 @@ impl Error {
             }
             Self::WordsReplaced => {
                 "Run `ajar words check` on this device with the new words, then try again."
+            }
+            Self::BlobTooLarge => "Make it smaller, or split it.",
+            Self::BlobChanged => "Wait until the other program has finished, then try again.",
+            Self::BlobMissing => {
+                "Run `ajar sync` on the device it was added on, then try again here."
+            }
+            Self::BlobDamaged => {
+                "Try again; if that does not help, add it anew from the device that has the file."
             }
             Self::Pairing(_) => "Begin again with a new code; each code works once.",
             Self::TooManyCodes => "Wait fifteen minutes before the next try.",

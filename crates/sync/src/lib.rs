@@ -19,6 +19,7 @@
 //! keys of its own, and one thread that owns its replica; handles talk to that thread.
 //! Everything works offline and travels when a relay is there.
 
+mod blobs;
 mod clock;
 mod core;
 mod document;
@@ -50,9 +51,10 @@ pub use ajar_protocol::genesis::SpaceKind;
 pub use ajar_protocol::link::LinkKind;
 pub use ajar_protocol::link::RevokeReason;
 pub use ajar_protocol::relay_msg::Refusal;
-pub use ajar_protocol::{DeviceId, DocId, PartyId, SpaceId};
+pub use ajar_protocol::{BlobId, DeviceId, DocId, PartyId, SpaceId};
 pub use automerge;
 
+pub use blobs::BlobRef;
 pub use document::{ChangeError, Document};
 pub use error::{ConnectError, Error};
 pub use event::{Connection, Events, SpaceEvent, SpaceReport, Synced};
@@ -70,6 +72,16 @@ pub use talk::PairingCode;
 #[must_use]
 pub fn doc_id_text(doc: DocId) -> String {
     doc.to_hex()
+}
+
+/// 32 hexadecimal digits that nobody had before.
+///
+/// # Errors
+/// [`Error::Entropy`].
+pub fn new_id() -> Result<String, Error> {
+    let mut id = [0; 16];
+    ajar_crypto::Entropy::fill(&mut clock::entropy(), &mut id)?;
+    Ok(DocId(id).to_hex())
 }
 
 /// Twelve words that nobody had before, to be put in the place of others

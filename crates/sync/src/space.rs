@@ -14,6 +14,7 @@ use automerge::transaction::Transaction;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::watch;
 
+use crate::blobs::Blobs;
 use crate::clock;
 use crate::core::Worker;
 use crate::document::{ChangeError, Document};
@@ -36,6 +37,7 @@ pub(crate) struct Inner {
     pub(crate) own_party: PartyId,
     pub(crate) partner: Option<PartyId>,
     pub(crate) worker: Worker,
+    pub(crate) blobs: Arc<Blobs>,
     /// Gone when the space is locked, whoever still holds a handle.
     pub(crate) keys: Weak<KeyFile>,
     activity: Arc<Activity>,
@@ -62,6 +64,7 @@ impl Space {
         own_party: PartyId,
         partner: Option<PartyId>,
         worker: Worker,
+        blobs: Arc<Blobs>,
         keys: &Arc<KeyFile>,
         activity: Arc<Activity>,
     ) -> Self {
@@ -72,6 +75,7 @@ impl Space {
                 own_party,
                 partner,
                 worker,
+                blobs,
                 keys: Arc::downgrade(keys),
                 activity,
                 route: watch::channel(()).0,
@@ -89,6 +93,10 @@ impl Space {
             inner: Arc::clone(&self.inner),
             unnoticed: true,
         }
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
     }
 
     /// The thread, for something that a person does.
@@ -542,7 +550,7 @@ fn note_changed(changed: &mut BTreeSet<DocId>, event: SpaceEvent) {
 }
 
 /// Whether trying again within a moment cannot help.
-fn is_final(why: &ConnectError) -> bool {
+pub(crate) fn is_final(why: &ConnectError) -> bool {
     matches!(
         why,
         ConnectError::WrongRelay

@@ -13,6 +13,7 @@ use super::keyfile::{sync_dir, temporary};
 use super::lock::{LOCK, Lock};
 use super::remains::{ERASING, STORE_FILES, UNFINISHED, check_owner, gone};
 use super::{Home, NO_FOLLOW, VAULT, keys_path, store_path};
+use crate::blobs::is_ours;
 use crate::error::Error;
 
 /// Text that an editor had, in a folder of its own: `draft-PID-MS/`.
@@ -189,11 +190,15 @@ fn erase_store(store: &Path) -> Result<(), Error> {
     for generation in entries(&index, is_number)? {
         gone(fs::remove_dir_all(&generation), &generation)?;
     }
+    let blobs = store.join("blobs");
+    for blob in entries(&blobs, is_ours)? {
+        gone(fs::remove_file(&blob), &blob)?;
+    }
     // Last: they are what says that this is a store.
     for segment in &segments {
         gone(fs::remove_file(segment), segment)?;
     }
-    for folder in [&index, &log, store] {
+    for folder in [&index, &blobs, &log, store] {
         // Something in it may not be ours.
         let _ = fs::remove_dir(folder);
     }

@@ -5,7 +5,7 @@
 //! vault.hdr            two passphrase slots, always both present
 //! keys-shared.sealed   name, relay, key slots; keys of the shared space
 //! keys-private.sealed  relay; keys of the private space
-//! shared/  private/    sealed logs
+//! shared/  private/    sealed logs and blobs
 //! lock                 held while open
 //! unfinished           only while the home is being made
 //! erasing              only while the home is being destroyed
@@ -48,15 +48,16 @@ pub use builder::{Builder, NewHome};
 pub use check::CheckReport;
 pub use devices::{NewDevice, OwnDevice};
 pub use erasing::{Erased, erase_dir};
-pub(crate) use keyfile::KeyFile;
 #[cfg(test)]
 pub(crate) use keyfile::Keys;
+pub(crate) use keyfile::{KeyFile, sync_dir};
 pub use leaving::Sharing;
 pub use recovered::{MissingSpace, Recovered, RecoveredSpace, Review};
 pub use relays::Moved;
 pub use travel::Travel;
 pub use words::{Replaced, WordsCheck};
 
+use crate::blobs::Blobs;
 use crate::clock;
 use crate::core::Worker;
 use crate::error::{ConnectError, Error};
@@ -68,7 +69,7 @@ use crate::talk::PairingCode;
 
 const VAULT: &str = "vault.hdr";
 /// For opening files of the home: a link in their place is not followed.
-const NO_FOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+pub(crate) const NO_FOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
 /// Codes that may fail within an hour before a pause.
 const FAILURES: usize = 5;
 const HOUR_MS: i64 = 3_600_000;
@@ -557,9 +558,12 @@ fn open_space(
         replica.with_summarize(summarize);
     }
     let (own, partner) = (replica.own_party(), replica.partner());
-    let worker = Worker::start(replica)?;
+    let blobs = Arc::new(Blobs::open(replica.store().dir(), keys)?);
+    let worker = Worker::start(replica, Arc::clone(&blobs))?;
     let activity = Arc::clone(activity);
-    Ok(Space::new(kind, own, partner, worker, keys, activity))
+    Ok(Space::new(
+        kind, own, partner, worker, blobs, keys, activity,
+    ))
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub(super) const ERASING: &str = "erasing";
 const BOTH: [SpaceKind; 2] = [SpaceKind::Private, SpaceKind::Shared];
 
 /// Folders and files of one store.
-const STORE_FOLDERS: [&str; 2] = ["log", "index"];
+const STORE_FOLDERS: [&str; 3] = ["log", "index", "blobs"];
 pub(super) const STORE_FILES: [&str; 4] = ["checkpoint", "checkpoint.new", "applying", "lock"];
 
 /// Fails unless the directory belongs to the user who runs this.

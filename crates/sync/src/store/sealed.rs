@@ -129,6 +129,11 @@ impl SealedStore {
         }
     }
 
+    /// The directory of the store.
+    pub(crate) fn dir(&self) -> &Path {
+        self.marker.parent().unwrap_or(&self.marker)
+    }
+
     /// Gives the space of dead records back when there are more of them than of live ones.
     /// Their segments' keys are destroyed with them.
     pub(crate) fn tidy(&self) {

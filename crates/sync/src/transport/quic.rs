@@ -168,6 +168,11 @@ impl Closer {
         (stats.udp_tx.bytes, stats.udp_rx.bytes)
     }
 
+    /// The connection, for further streams.
+    pub(crate) fn connection(&self) -> quinn::Connection {
+        self.connection.clone()
+    }
+
     pub(crate) async fn close(self) {
         self.connection.close(VarInt::from_u32(0), b"");
         let _ = timeout(Duration::from_millis(300), self.endpoint.wait_idle()).await;

@@ -10,14 +10,15 @@ use ajar_protocol::client_msg::{ChainPosition, ClientMsg, Credential};
 use ajar_protocol::mailbox::Purpose;
 use ajar_protocol::relay_msg::{EnvelopeName, Refusal, RelayMsg};
 use ajar_protocol::{
-    AppendOutcome, DeviceId, Envelope, Frontier, Link, LinkBody, PartyChain, Position,
-    SpaceGenesis, SpaceId,
+    AppendOutcome, DeviceId, Envelope, EnvelopeType, Frontier, Link, LinkBody, PartyChain,
+    Position, SpaceGenesis, SpaceId,
 };
 use ajar_sync::RelayAddress;
 use ed25519_dalek::SigningKey;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::host::{Host, Peer};
+use crate::shelf::{Aborted, Shelf};
 
 /// What becomes of a mailbox message: its bytes, or nothing and the line is cut.
 pub(crate) type Meddle = dyn Fn(Sender, usize, Vec<u8>) -> Option<Vec<u8>> + Send + Sync;
@@ -159,6 +160,8 @@ pub(crate) struct Relay {
     meddle: Box<Meddle>,
     /// A space that no device is let into.
     shut: Mutex<Option<SpaceId>>,
+    /// Blobs, and what is done to them.
+    shelf: Arc<Shelf>,
     /// What recovery logins are shown.
     tamper: Mutex<Box<Tamper>>,
 }
@@ -195,6 +198,7 @@ impl Honest {
             purpose,
             meddle,
             shut: Mutex::default(),
+            shelf: Arc::default(),
             tamper: Mutex::new(Box::new(|message| Some(message.clone()))),
         });
         let serving = Arc::clone(&relay);
@@ -269,8 +273,13 @@ impl Honest {
             .clone()
     }
 
+    pub(crate) fn shelf(&self) -> &Shelf {
+        &self.relay.shelf
+    }
+
     /// Loses all data.
     pub(crate) fn forget(&self) {
+        self.relay.shelf.forget();
         self.relay.state.lock().unwrap().spaces.clear();
     }
 }
@@ -435,6 +444,8 @@ impl Relay {
         for message in first {
             peer.say(&message).await;
         }
+        let serving = Arc::clone(&self.shelf).serve(login.space, peer.connection.clone());
+        let _streams = Aborted(tokio::spawn(serving));
         loop {
             tokio::select! {
                 heard = peer.hear() => {
@@ -492,6 +503,28 @@ impl Relay {
                 let recover = matches!(link.body, LinkBody::Recover { .. });
                 assert!(recover || !recovery, "a recovery login recovers");
                 vec![held.append_link(by, link)]
+            }
+            // It gives nothing up, so there is no trim record.
+            ClientMsg::Bootstrap => {
+                let kind = |bytes: &Vec<u8>| Envelope::parse(bytes).unwrap().header().kind;
+                let all = held.envelopes.iter();
+                let needed = all.filter(|bytes| kind(bytes) != EnvelopeType::Changes);
+                let mut answers: Vec<RelayMsg> = needed
+                    .map(|bytes| RelayMsg::Envelope(bytes.clone()))
+                    .collect();
+                answers.push(RelayMsg::Ready);
+                answers
+            }
+            ClientMsg::AskBlobs(asked) => {
+                vec![RelayMsg::BlobsMissing(
+                    self.shelf.missing(login.space, &asked),
+                )]
+            }
+            ClientMsg::DeleteBlobs(command) => {
+                let chains: Vec<&PartyChain> = held.chains.iter().collect();
+                command.verify(&login.space, &chains).unwrap();
+                self.shelf.delete(login.space, &command.blobs);
+                vec![RelayMsg::BlobsDeleted(command.blobs)]
             }
             other => panic!("{other:?} after the login"),
         })

@@ -6,6 +6,7 @@
     reason = "a test should fail at the spot"
 )]
 
+mod blobs;
 mod closing;
 mod driver;
 mod erasing;
@@ -19,6 +20,7 @@ mod pairing;
 mod passphrases;
 mod people;
 mod recovery;
+mod shelf;
 mod transport;
 mod travelling;
 mod unfinished;
