@@ -3,6 +3,7 @@
 mod devices;
 mod keys;
 mod leaving;
+mod photos;
 mod relay;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ pub(crate) use devices::{
 };
 pub(crate) use keys::{ChangePassphrase, Lock, Recover, ReplaceWords, Unlock, Words, WordsCommand};
 pub(crate) use leaving::{Close, CloseCommand, End, Erase, Export, ExportFormat, Sure};
+pub(crate) use photos::{Photos, TakePhoto};
 pub(crate) use relay::{AcceptRelay, MoveRelay, Relay, RelayCommand};
 
 /// A private journal for two.
@@ -73,6 +75,7 @@ pub(crate) enum Command {
     Search(Search),
     Show(Show),
     Edit(Edit),
+    Photo(TakePhoto),
     History(History),
     Sync(Sync),
     Status(Status),
@@ -159,12 +162,14 @@ pub(crate) struct Join {
 /// opens ($VISUAL or $EDITOR), or type and end with Ctrl-D.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:  ajar write\n           echo 'It rained all day.' | ajar write --title Rain -\n\n\
+    after_help = "Examples:  ajar write\n           echo 'It rained all day.' | ajar write --title Rain -\n           ajar write --photo sunset.jpg 'The sea, at last.'\n\n\
                   Text given on the command line also stays in your shell's history."
 )]
 pub(crate) struct Write {
     #[command(flatten)]
     pub(crate) about: About,
+    #[command(flatten)]
+    pub(crate) photos: Photos,
     /// The text; - reads it from standard input
     #[arg(value_name = "TEXT|-")]
     pub(crate) text: Vec<String>,
@@ -195,7 +200,7 @@ pub(crate) struct About {
 pub(crate) struct Open {
     /// The entry: at least the first four characters of its id
     pub(crate) id: String,
-    /// How far: this version opens the whole room (title, day and text)
+    /// How far: this version opens the whole room (title, day, text and photos)
     #[arg(long)]
     pub(crate) stage: String,
     /// Only show what your partner would get
@@ -271,7 +276,7 @@ pub(crate) struct Show {
 /// copy you opened are changed apart.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:  ajar edit 3f2a\n           ajar edit 3f2a --title 'By the sea' --tag sea"
+    after_help = "Examples:  ajar edit 3f2a\n           ajar edit 3f2a --title 'By the sea' --tag sea\n           ajar edit 3f2a --photo sunset.jpg --remove-photo 1"
 )]
 pub(crate) struct Edit {
     /// At least the first four characters of its id
@@ -285,6 +290,11 @@ pub(crate) struct Edit {
     /// All the tags it should have; '' alone takes them away
     #[arg(long = "tag", value_name = "TAG")]
     pub(crate) tags: Vec<String>,
+    #[command(flatten)]
+    pub(crate) photos: Photos,
+    /// The number of a photo to take away, as `ajar show` lists it; repeat for more
+    #[arg(long = "remove-photo", value_name = "N")]
+    pub(crate) remove_photos: Vec<usize>,
     /// The whole new text; - reads it from standard input
     #[arg(value_name = "TEXT|-")]
     pub(crate) text: Vec<String>,
@@ -350,7 +360,7 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
-    const PROMISED: [&str; 24] = [
+    const PROMISED: [&str; 25] = [
         "close",
         "demo",
         "device",
@@ -366,6 +376,7 @@ mod tests {
         "open",
         "pair",
         "passphrase",
+        "photo",
         "recover",
         "relay",
         "search",

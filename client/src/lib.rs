@@ -16,6 +16,7 @@ mod lines;
 mod names;
 mod notices;
 mod output;
+mod photo;
 mod records;
 pub mod report;
 mod summaries;

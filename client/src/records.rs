@@ -4,7 +4,7 @@ use ajar_journal::entry::{self, Entry};
 use ajar_journal::opening::{self, Opening};
 use ajar_journal::query::Item;
 use ajar_journal::schema::{self, Kind};
-use ajar_journal::{Paragraph, Unreadable};
+use ajar_journal::{Paragraph, Photo, Unreadable};
 use ajar_sync::{DocId, DocInfo, Document, Home, Space, SpaceKind, doc_id_text};
 use serde_json::{Value, json};
 
@@ -64,6 +64,13 @@ impl Record {
         match self {
             Self::Entry(entry) => &entry.paragraphs,
             Self::Opening(opening) => &opening.paragraphs,
+        }
+    }
+
+    pub(crate) fn photos(&self) -> &[Photo] {
+        match self {
+            Self::Entry(entry) => &entry.photos,
+            Self::Opening(opening) => &opening.photos,
         }
     }
 
@@ -250,6 +257,7 @@ mod tests {
                 tags: vec!["sea".to_owned()],
                 created_at_ms: 0,
                 saved_at_ms: 1000,
+                photos: Vec::new(),
                 openings: Vec::new(),
             }),
         }
@@ -290,6 +298,7 @@ mod tests {
                     text: "Sea.".to_owned(),
                     others: Vec::new(),
                 }],
+                photos: Vec::new(),
                 opened_on: "2026-07-02".to_owned(),
             }),
         };

@@ -13,11 +13,17 @@ use super::seconds;
 /// read it.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:  ajar export journal.md\n           ajar export us.json --us --format json"
+    after_help = "Examples:  ajar export journal.md\n           ajar export us.json --us --format json\n           ajar export journal.md --photos journal-photos"
 )]
 pub(crate) struct Export {
     /// A new file; nothing is ever overwritten
     pub(crate) file: PathBuf,
+    /// Write the photos and files into this new folder, and link to them from the text
+    #[arg(long, value_name = "DIR")]
+    pub(crate) photos: Option<PathBuf>,
+    /// Seconds to wait for each photo that only the relay has [default: 60]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "60", hide_default_value = true)]
+    pub(crate) timeout: Duration,
     /// Only what only you can read
     #[arg(long, conflicts_with = "us")]
     pub(crate) me: bool,

@@ -1,17 +1,19 @@
 //! `ajar edit`: saves a change of what the person wrote. What another device saved meanwhile stays.
 
-use ajar_journal::{Paragraph, entry, opening};
+use ajar_journal::{Paragraph, Photo, entry, opening};
 use ajar_sync::doc_id_text;
 use serde_json::json;
 
+use super::photo::nth;
 use crate::cli::Edit;
 use crate::compose::{self, Composed};
 use crate::context::{Context, Need};
 use crate::names::Author;
 use crate::output::Output;
+use crate::photo::Placed;
 use crate::records::{Found, Record};
 use crate::report::Failure;
-use crate::{dates, ids, records};
+use crate::{dates, ids, photo, records};
 
 pub(crate) fn run(context: &Context, args: &Edit) -> Result<(), Failure> {
     let out = context.out;
@@ -35,13 +37,27 @@ pub(crate) fn run(context: &Context, args: &Edit) -> Result<(), Failure> {
         .hint("Tag the entry it was opened from."));
     }
 
-    let only_about = args.title.is_some() || args.date.is_some() || !args.tags.is_empty();
+    let gone: Vec<Photo> = args
+        .remove_photos
+        .iter()
+        .map(|number| nth(located.record.photos(), *number).cloned())
+        .collect::<Result<_, _>>()?;
+    let mut placed = Placed::none(&found.space);
+    let new = placed.photos(out, &args.photos)?;
+
+    let only_about = args.title.is_some()
+        || args.date.is_some()
+        || !args.tags.is_empty()
+        || !gone.is_empty()
+        || !new.is_empty();
     let composed = if args.text.is_empty() && only_about {
         None
     } else {
         let before = in_editor(out, &located.record);
         let composed = compose::text(out, &context.dir()?, &args.text, Some(&before))?;
-        compose::not_empty(&composed.text)?;
+        if located.record.photos().is_empty() && new.is_empty() {
+            compose::not_empty(&composed.text)?;
+        }
         Some(composed)
     };
     let edit = Changes {
@@ -60,12 +76,16 @@ pub(crate) fn run(context: &Context, args: &Edit) -> Result<(), Failure> {
                 .collect()
         }),
     };
-    let changed = save(&found, is_opening, edit);
+    let changed = save(&found, is_opening, edit)
+        .and_then(|changed| Ok(save_photos(&found, &gone, new)? || changed));
     let changed = match (changed, composed) {
         (Ok(changed), _) => changed,
         (Err(failure), Some(composed)) => return Err(Composed::not_kept(composed, failure)),
         (Err(failure), None) => return Err(failure),
     };
+    placed.kept();
+    // After the record has let go of them: a death in between leaves files, not holes.
+    found.space.forget_blobs(&photo::ids_of(&gone))?;
     let id = found.info.id;
     home.close()?;
     out.data(&json!({"id": doc_id_text(id), "changed": changed}), || {
@@ -120,6 +140,23 @@ fn save(found: &Found, is_opening: bool, changes: Changes) -> Result<bool, Failu
         };
         found.document().change(move |tx| entry::edit(tx, &edit))?
     })
+}
+
+fn save_photos(found: &Found, gone: &[Photo], new: Vec<Photo>) -> Result<bool, Failure> {
+    if gone.is_empty() && new.is_empty() {
+        return Ok(false);
+    }
+    let (ids, now) = (
+        gone.iter()
+            .map(|photo| photo.id.clone())
+            .collect::<Vec<_>>(),
+        dates::now_ms(),
+    );
+    Ok(found.document().change(move |tx| {
+        let removed = ajar_journal::photo::remove(tx, &ids, now)?;
+        ajar_journal::photo::add(tx, &new, now)?;
+        Ok::<_, ajar_journal::Error>(removed || !new.is_empty())
+    })?)
 }
 
 /// The text to begin with. Where devices wrote the same lines at the same time, all of them are in

@@ -1,15 +1,16 @@
 //! `ajar export`: everything readable in one file, for reading and keeping. The formats of other
 //! programs are another matter.
 
-use std::fs::{self, File, OpenOptions};
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
-use ajar_sync::{Error, Home, SpaceKind};
+use ajar_sync::{DocId, Error, Home, SpaceKind};
 use serde_json::{Value, json};
 
-use super::show;
+use super::{photo, show};
 use crate::cli::{Export, ExportFormat};
 use crate::context::{Context, Need};
 use crate::names::{Names, space_name};
@@ -23,14 +24,25 @@ pub(crate) fn run(context: &Context, args: &Export) -> Result<(), Failure> {
     let home = context.open_home(need)?;
     let (all, unreadable) = collect(&home, args)?;
     let names = Names::of(&home);
+    let photos = match &args.photos {
+        Some(dir) => Some(take_photos(context, &home, &all, dir, args)?),
+        None => None,
+    };
     let text = match args.format {
-        ExportFormat::Markdown => markdown(&all, &names),
-        ExportFormat::Json => as_json(&home, &all, &names)?,
+        ExportFormat::Markdown => markdown(&all, &names, photos.as_ref()),
+        ExportFormat::Json => as_json(&home, &all, &names, photos.as_ref())?,
     };
     let left_out = !args.us && !home.is_private_unlocked();
     home.close()?;
     write(&args.file, text.as_bytes())?;
-    let value = json!({"file": args.file, "count": all.len(), "unreadable": unreadable});
+    let missing = photos.as_ref().map_or(0, |photos| photos.missing);
+    let value = json!({
+        "file": args.file,
+        "count": all.len(),
+        "unreadable": unreadable,
+        "photos": photos.as_ref().map(|photos| photos.files.len()),
+        "photos_missing": missing,
+    });
     out.data(&value, || {
         let things = match all.len() {
             1 => "1 entry or opening is".to_owned(),
@@ -47,6 +59,17 @@ pub(crate) fn run(context: &Context, args: &Export) -> Result<(), Failure> {
         out.insist(format!(
             "{unreadable} could not be read and were left out; `ajar doctor` says more."
         ));
+    }
+    if missing > 0 {
+        out.insist(format!(
+            "{missing} photos or files could not be had and were left out; `ajar photo` says why."
+        ));
+    }
+    let without = all
+        .iter()
+        .any(|located| !located.record.photos().is_empty());
+    if without && photos.is_none() {
+        out.insist("The photos are not in it; --photos DIR writes them beside it.");
     }
     out.talk("The file is not sealed: whoever gets it can read it. Delete it when it has served.");
     Ok(())
@@ -83,18 +106,86 @@ fn collect(home: &Home, args: &Export) -> Result<(Vec<Located>, usize), Failure>
     Ok((all, unreadable))
 }
 
-fn as_json(home: &Home, all: &[Located], names: &Names) -> Result<String, Failure> {
+/// Photos that were written beside the text.
+struct Taken {
+    /// By record and number: the path as the text names it.
+    files: BTreeMap<(DocId, usize), String>,
+    /// How many could not be had.
+    missing: usize,
+}
+
+/// Writes all photos into a new folder. Their files are called after day, record and number:
+/// the names that somebody else gave them are never used.
+fn take_photos(
+    context: &Context,
+    home: &Home,
+    all: &[Located],
+    dir: &Path,
+    args: &Export,
+) -> Result<Taken, Failure> {
+    let made = DirBuilder::new().mode(0o700).create(dir);
+    made.map_err(|error| {
+        Failure::fixable(
+            "export-file",
+            format!("Cannot make the folder {}: {error}.", dir.display()),
+        )
+        .hint("Name a folder that does not exist yet, in one you can write to.")
+    })?;
+    let beside = dir.parent() == args.file.parent();
+    let shown = match dir.file_name().filter(|_| beside) {
+        Some(name) => PathBuf::from(name),
+        None => dir.canonicalize().unwrap_or_else(|_| dir.to_owned()),
+    };
+    let (mut files, mut missing) = (BTreeMap::new(), 0);
+    for located in all {
+        let space = home.space(located.space)?;
+        let day = located.record.date().get(..10).unwrap_or("undated");
+        for (number, taken) in (1..).zip(located.record.photos()) {
+            let (short, ending) = (ids::short(located.id), taken.media.ending());
+            let name = format!("{day}-{short}-{number}.{ending}");
+            match photo::write(context, &space, taken, &dir.join(&name), args.timeout) {
+                Ok(()) => {
+                    let path = shown.join(&name).display().to_string();
+                    files.insert((located.id, number), path);
+                }
+                // Without space for one there is none for the next.
+                Err(failure) if matches!(failure.code(), "disk-full" | "photo-file") => {
+                    return Err(failure);
+                }
+                Err(_) => missing += 1,
+            }
+        }
+    }
+    Ok(Taken { files, missing })
+}
+
+fn as_json(
+    home: &Home,
+    all: &[Located],
+    names: &Names,
+    photos: Option<&Taken>,
+) -> Result<String, Failure> {
     let open = show::open_ids(home, |_| true)?;
     let values: Vec<Value> = all
         .iter()
-        .map(|located| show::to_json(located, names, &open))
+        .map(|located| {
+            let mut value = show::to_json(located, names, &open);
+            let listed = value.get_mut("photos").and_then(Value::as_array_mut);
+            for (number, photo) in (1..).zip(listed.into_iter().flatten()) {
+                let file = photos.and_then(|taken| taken.files.get(&(located.id, number)));
+                if let (Some(file), Some(photo)) = (file, photo.as_object_mut()) {
+                    photo.insert("file".to_owned(), json!(file));
+                }
+            }
+            value
+        })
         .collect();
     let text = serde_json::to_string_pretty(&values)
         .map_err(|error| Failure::new(Exit::Bug, "bug", format!("cannot write JSON: {error}")))?;
     Ok(text + "\n")
 }
 
-fn markdown(all: &[Located], names: &Names) -> String {
+fn markdown(all: &[Located], names: &Names, photos: Option<&Taken>) -> String {
     let mut text = format!(
         "# The journal of {}\n\nWritten out on {}.\n",
         names.own(),
@@ -125,6 +216,18 @@ fn markdown(all: &[Located], names: &Names) -> String {
             text.push_str(&format!("\n{}\n", paragraph.text));
             for other in &paragraph.others {
                 text.push_str(&format!("\n> (or, written at the same time: {other})\n"));
+            }
+        }
+        for (number, photo) in (1..).zip(record.photos()) {
+            let words = show::photo_words(number, photo);
+            let file = photos.and_then(|taken| taken.files.get(&(located.id, number)));
+            match file {
+                // A program that shows the text is not told to show what may be anything.
+                Some(file) if photo.media.is_picture() && !photo.original => {
+                    text.push_str(&format!("\n![{words}](<{file}>)\n"));
+                }
+                Some(file) => text.push_str(&format!("\n[{words}](<{file}>)\n")),
+                None => text.push_str(&format!("\n({words})\n")),
             }
         }
     }

@@ -16,6 +16,7 @@ mod lock;
 mod open;
 mod pair;
 mod passphrase;
+mod photo;
 mod recover;
 mod relay;
 mod search;
@@ -54,6 +55,7 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<(), Failure> {
         Command::Search(args) => search::run(context, args),
         Command::Show(args) => show::run(context, args),
         Command::Edit(args) => edit::run(context, args),
+        Command::Photo(args) => photo::run(context, args),
         Command::History(args) => history::run(context, args),
         Command::Sync(args) => sync::run(context, args),
         Command::Status(_) => status::run(context),

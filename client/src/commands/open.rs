@@ -1,13 +1,17 @@
 //! `ajar open`: gives the partner a copy of an entry, and shows exactly what it is before.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use ajar_journal::entry::{self, Entry};
 use ajar_journal::opening::{self, Projection, Stage};
-use ajar_sync::{Error, Home, Ownership, SpaceKind, doc_id_text};
+use ajar_sync::{Error, Home, Ownership, Space, SpaceKind, doc_id_text};
 use serde_json::json;
 
 use super::{exchange, show};
 use crate::cli::Open;
 use crate::context::{Context, Need};
+use crate::photo::Placed;
 use crate::records::{Content, Record};
 use crate::report::{Exit, Failure};
 use crate::{dates, ids, names, records, terminal};
@@ -62,6 +66,8 @@ pub(crate) fn run(context: &Context, args: &Open) -> Result<(), Failure> {
         ask(context, &names::Names::of(&home), &projection)?;
     }
 
+    let mut placed = Placed::none(&us);
+    let projection = seal_photos(context, &mut placed, &me, &entry, projection, args.timeout)?;
     let copy = us.create_document(Ownership::Mine)?;
     let (shared_id, at_ms) = (doc_id_text(copy.id()), dates::now_ms());
     // The note first: a copy that the entry does not know of could be opened a second time.
@@ -69,6 +75,7 @@ pub(crate) fn run(context: &Context, args: &Open) -> Result<(), Failure> {
     private.change(move |tx| entry::note_opening(tx, &noted, stage, at_ms))?;
     let day = dates::today();
     copy.change(move |tx| opening::create(tx, &projection, &day))?;
+    placed.kept();
 
     let delivered = context.block_on(exchange(&us, args.timeout));
     let id = copy.id();
@@ -104,12 +111,45 @@ fn not_an_entry(home: &Home, prefix: &ids::Prefix) -> Result<Failure, Failure> {
     })
 }
 
+/// Seals the photos anew for the shared space: their ids, keys and names stay where they are.
+fn seal_photos(
+    context: &Context,
+    placed: &mut Placed<'_>,
+    me: &Space,
+    entry: &Entry,
+    projection: Projection,
+    wait: Duration,
+) -> Result<Projection, Failure> {
+    let mut copies = BTreeMap::new();
+    for photo in &entry.photos {
+        let copy = context.block_on(placed.copy(photo, me, wait))?;
+        copies.insert(photo.id.clone(), copy);
+    }
+    Ok(projection
+        .with_copies(entry, &copies)
+        .map_err(ajar_journal::Error::from)?)
+}
+
 fn preview_json(projection: &Projection) -> serde_json::Value {
+    let photos: Vec<serde_json::Value> = projection
+        .photos()
+        .iter()
+        .map(|photo| {
+            json!({
+                "type": photo.media,
+                "bytes": photo.length,
+                "width": photo.size.map(|(width, _)| width),
+                "height": photo.size.map(|(_, height)| height),
+                "original": photo.original,
+            })
+        })
+        .collect();
     json!({
         "stage": projection.stage(),
         "title": projection.title(),
         "date": projection.date(),
         "text": projection.text(),
+        "photos": photos,
     })
 }
 

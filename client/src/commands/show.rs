@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use ajar_journal::Photo;
 use ajar_journal::entry::Entry;
 use ajar_journal::text::{displayable, displayable_line};
 use ajar_sync::{DocId, Home, SpaceKind, doc_id_text};
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 use crate::cli::Show;
 use crate::context::{Context, Need};
 use crate::names::{Author, Names, space_name};
+use crate::photo::length_words;
 use crate::records::{Located, Record};
 use crate::report::Failure;
 use crate::{dates, ids, records};
@@ -60,6 +62,11 @@ pub(super) fn to_json(located: &Located, names: &Names, open: &[String]) -> Valu
             "title_others".to_owned(),
             json!(located.record.title_others()),
         );
+        let photos: Vec<Value> = (1..)
+            .zip(located.record.photos())
+            .map(|(number, photo)| photo_json(number, photo))
+            .collect();
+        fields.insert("photos".to_owned(), json!(photos));
         if let Record::Entry(entry) = &located.record {
             let openings: Vec<Value> = entry
                 .openings
@@ -71,6 +78,37 @@ pub(super) fn to_json(located: &Located, names: &Names, open: &[String]) -> Valu
         }
     }
     value
+}
+
+/// A photo as scripts get it: what it is, nothing of where it lies.
+fn photo_json(number: usize, photo: &Photo) -> Value {
+    json!({
+        "number": number,
+        "type": photo.media,
+        "bytes": photo.content.length,
+        "width": photo.size.map(|(width, _)| width),
+        "height": photo.size.map(|(_, height)| height),
+        "name": photo.name,
+        "original": photo.original,
+    })
+}
+
+/// A photo in one line.
+pub(super) fn photo_words(number: usize, photo: &Photo) -> String {
+    let (media, length) = (photo.media.as_str(), length_words(photo.content.length));
+    let mut line = match photo.size {
+        Some((width, height)) => {
+            format!("Photo {number}: {media}, {width} x {height}, {length}")
+        }
+        None => format!("File {number}: {media}, {length}"),
+    };
+    if photo.original {
+        line += ", original";
+    }
+    if let Some(name) = &photo.name {
+        line += &format!(" ({})", displayable_line(name));
+    }
+    line
 }
 
 fn words(located: &Located, names: &Names, open: &[String]) -> String {
@@ -100,6 +138,12 @@ fn words(located: &Located, names: &Names, open: &[String]) -> String {
                 displayable(other)
             ));
         }
+    }
+    for (number, photo) in (1..).zip(record.photos()) {
+        if number == 1 {
+            lines.push(String::new());
+        }
+        lines.push(photo_words(number, photo));
     }
     if let Record::Entry(entry) = record {
         let opened = entry

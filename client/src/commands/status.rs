@@ -28,7 +28,7 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
         let heard = last_heard(&space)?;
         let at = home.relay_of(space.kind()).as_ref().map(open_text);
         let mut value = to_json(&space, &status, heard, at.as_deref());
-        lines.extend(words(&status, heard, &names));
+        lines.extend(words(&status, space.blobs_pending(), heard, &names));
         let (key, state) = match space.kind() {
             SpaceKind::Private => ("travels", json!(travels)),
             SpaceKind::Shared => ("sharing", json!(sharing.map(sharing_word))),
@@ -149,6 +149,7 @@ fn to_json(space: &Space, status: &SpaceStatus, heard: Option<i64>, relay: Optio
         "kept": status.kept,
         "delivered": status.delivered,
         "confirmed_by_partner": status.confirmed_by_partner,
+        "photos_pending": space.blobs_pending(),
         "missing": status.missing,
         "stale": status.stale,
         "relay": relay,
@@ -156,7 +157,7 @@ fn to_json(space: &Space, status: &SpaceStatus, heard: Option<i64>, relay: Optio
     })
 }
 
-fn words(status: &SpaceStatus, heard: Option<i64>, names: &Names) -> Vec<String> {
+fn words(status: &SpaceStatus, photos: usize, heard: Option<i64>, names: &Names) -> Vec<String> {
     let shared = status.kind == SpaceKind::Shared;
     let with = if shared {
         format!(" (with {})", names.partner())
@@ -165,11 +166,17 @@ fn words(status: &SpaceStatus, heard: Option<i64>, names: &Names) -> Vec<String>
     };
     let waiting = status.kept.saturating_sub(status.delivered);
     let delivered = match waiting {
+        0 if photos > 0 => "every word kept here is delivered".to_owned(),
         0 => "everything kept here is delivered".to_owned(),
         1 => "1 change is kept here and not yet delivered".to_owned(),
         many => format!("{many} changes are kept here and not yet delivered"),
     };
     let mut lines = vec![format!("{}{with}: {delivered}", space_name(status.kind))];
+    match photos {
+        0 => {}
+        1 => lines.push("  1 photo or file is not delivered yet".to_owned()),
+        many => lines.push(format!("  {many} photos and files are not delivered yet")),
+    }
     lines.push(match heard {
         Some(at_ms) => format!("  last exchange with the relay: {}", dates::local(at_ms)),
         None => "  no exchange with the relay yet".to_owned(),

@@ -1,11 +1,13 @@
 //! `ajar write`: keeps an entry in Only me. No network.
 
 use ajar_journal::entry::{self, NewEntry};
+use ajar_journal::photo;
 use ajar_sync::{Ownership, SpaceKind, doc_id_text};
 use serde_json::json;
 
 use crate::cli::Write;
 use crate::context::{Context, Need};
+use crate::photo::Placed;
 use crate::report::Failure;
 use crate::{compose, dates, ids};
 
@@ -15,8 +17,13 @@ pub(crate) fn run(context: &Context, args: &Write) -> Result<(), Failure> {
     // The passphrase first: nobody types a page to learn afterwards that it cannot be kept.
     let home = context.open_home(Need::Private)?;
     let me = home.space(SpaceKind::Private)?;
+    // The photos first, for the same reason.
+    let mut placed = Placed::none(&me);
+    let photos = placed.photos(out, &args.photos)?;
     let composed = compose::text(out, &context.dir()?, &args.text, None)?;
-    compose::not_empty(&composed.text)?;
+    if photos.is_empty() {
+        compose::not_empty(&composed.text)?;
+    }
     let new = NewEntry {
         title: args
             .about
@@ -32,7 +39,10 @@ pub(crate) fn run(context: &Context, args: &Write) -> Result<(), Failure> {
         .create_document(Ownership::Mine)
         .map_err(Failure::from)
         .and_then(|document| {
-            document.change(move |tx| entry::create(tx, &new))?;
+            document.change(move |tx| {
+                entry::create(tx, &new)?;
+                photo::add(tx, &photos, new.created_at_ms)
+            })?;
             Ok(document.id())
         });
     let id = match kept {
@@ -40,6 +50,7 @@ pub(crate) fn run(context: &Context, args: &Write) -> Result<(), Failure> {
         Err(failure) => return Err(composed.not_kept(failure)),
     };
     drop(composed);
+    placed.kept();
     home.close()?;
     out.data(&json!({"id": doc_id_text(id)}), || ids::short(id))?;
     out.talk("Kept in Only me.");
