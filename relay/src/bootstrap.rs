@@ -22,6 +22,9 @@ pub(crate) struct Bootstrap {
     space: SpaceId,
     /// Devices that a chain names; what others wrote counts no more.
     named: BTreeSet<DeviceId>,
+    /// The snapshot that the log is trimmed to: a newer one of its author may not have been
+    /// endorsed yet.
+    trimmed_to: Option<(DeviceId, u64)>,
     /// The next EPOCH by arrival, until there are no more.
     epochs: Option<u64>,
     /// What is left to send.
@@ -30,11 +33,17 @@ pub(crate) struct Bootstrap {
 }
 
 impl Bootstrap {
-    pub(crate) fn new(store: Arc<dyn Store>, space: SpaceId, named: BTreeSet<DeviceId>) -> Self {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        space: SpaceId,
+        named: BTreeSet<DeviceId>,
+        trimmed_to: Option<(DeviceId, u64)>,
+    ) -> Self {
         Self {
             store,
             space,
             named,
+            trimmed_to,
             epochs: Some(0),
             list: VecDeque::new(),
             done: false,
@@ -79,7 +88,11 @@ impl Bootstrap {
     /// What follows the EPOCHs: snapshots, newest first, then endorsements.
     fn last(&self) -> Result<VecDeque<Special>, StoreError> {
         let mut newest: BTreeMap<DeviceId, Special> = BTreeMap::new();
+        let mut trimmed_to = None;
         self.each(EnvelopeType::Snapshot, |special| {
+            if self.trimmed_to == Some((special.device, special.counter)) {
+                trimmed_to = Some(special);
+            }
             let known = newest.entry(special.device).or_insert(special);
             if known.counter < special.counter {
                 *known = special;
@@ -88,6 +101,13 @@ impl Bootstrap {
         let mut snapshots: Vec<Special> = newest.into_values().collect();
         snapshots.sort_unstable_by_key(|special| Reverse(special.arrival));
         snapshots.truncate(SNAPSHOTS);
+        let known = |one: &Special| {
+            let mut all = snapshots.iter();
+            all.any(|it| (it.device, it.counter) == (one.device, one.counter))
+        };
+        if let Some(special) = trimmed_to.filter(|one| !known(one)) {
+            snapshots.push(special);
+        }
         let mut endorsements = VecDeque::new();
         self.each(EnvelopeType::Endorse, |special| {
             if endorsements.len() == ENDORSEMENTS {

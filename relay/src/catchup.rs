@@ -59,15 +59,19 @@ impl CatchUp {
 
     /// Puts the first envelope of a device from `counter` on that storage has into the heap. A
     /// damaged or lost one is skipped: the client sees the gap and asks the other devices.
-    fn look(&mut self, device: DeviceId, mut counter: u64) -> Result<(), StoreError> {
+    fn look(&mut self, device: DeviceId, counter: u64) -> Result<(), StoreError> {
         let last = self.last.get(&device).copied().unwrap_or(0);
-        while counter <= last {
+        let mut next = (counter <= last).then_some(counter);
+        while let Some(counter) = next {
             if let Some(at) = self.store.arrival(&self.space, &device, counter)? {
                 self.next.push(Reverse((at, device, counter)));
                 return Ok(());
             }
-            tracing::warn!("an envelope is missing in storage; its devices hold it");
-            counter += 1;
+            tracing::warn!("envelopes are missing in storage; their devices hold them");
+            let more = self
+                .store
+                .counters(&self.space, &device, counter, last, 1)?;
+            next = more.first().copied();
         }
         Ok(())
     }

@@ -9,8 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use ajar_protocol::address::{AddressError, RelayAddress, base32, join_host_port};
+use ajar_protocol::trim::TrimRecord;
+use ajar_protocol::{Frontier, SpaceId};
 use clap::Parser;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -22,7 +25,7 @@ use crate::config::{Config, ConfigError, with_port};
 use crate::data::{DataDir, DataError, write_whole};
 use crate::harden;
 use crate::server::{Ready, ServeError, serve};
-use crate::storage::{LocalStore, Store, StoreError};
+use crate::storage::{Head, LocalStore, Store, StoreError};
 
 /// Port of addresses when `--host` names none.
 const DEFAULT_PORT: u16 = 4433;
@@ -307,55 +310,146 @@ fn spaces(data: &DataDir, json: bool) -> Result<(), Failure> {
     let mut rows = Vec::new();
     for space in store.spaces().or_fail(json)? {
         let heads = store.heads(&space).or_fail(json)?;
-        let envelopes: u64 = heads.iter().map(|head| head.counter).sum();
-        let bytes: u64 = heads.iter().map(|head| head.bytes).sum();
-        rows.push((space.to_hex(), heads.len(), envelopes, bytes));
+        let mut envelopes = 0;
+        for head in &heads {
+            envelopes += stored_from(&store, &space, head, 1).or_fail(json)?;
+        }
+        let blobs = store.blobs(&space).or_fail(json)?;
+        let parts = store.files().list(&space, true).or_fail(json)?;
+        rows.push(SpaceRow {
+            id: space.to_hex(),
+            devices: heads.len(),
+            envelopes,
+            bytes: heads.iter().map(|head| head.bytes).sum(),
+            blobs: blobs.len(),
+            blob_bytes: blobs.iter().map(|blob| blob.length).sum::<u64>()
+                + parts.iter().map(|part| part.length).sum::<u64>(),
+            trimmed: store.trim(&space).or_fail(json)?.is_some(),
+        });
     }
     if json {
-        let rows: Vec<_> = rows
-            .iter()
-            .map(|(id, devices, envelopes, bytes)| {
-                json!({"id": id, "devices": devices, "envelopes": envelopes, "bytes": bytes})
-            })
-            .collect();
         return print(&json!(rows).to_string(), json);
     }
-    for (id, devices, envelopes, bytes) in rows {
+    for row in rows {
+        let SpaceRow {
+            id,
+            devices,
+            envelopes,
+            bytes,
+            blobs,
+            blob_bytes,
+            trimmed,
+        } = row;
+        let trimmed = if trimmed { "  trimmed" } else { "" };
         print(
-            &format!("{id}  {devices} devices  {envelopes} envelopes  {bytes} bytes"),
+            &format!(
+                "{id}  {devices} devices  {envelopes} envelopes  {bytes} bytes  \
+                 {blobs} blobs  {blob_bytes} bytes{trimmed}"
+            ),
             json,
         )?;
     }
     Ok(())
 }
 
+/// What `spaces` says of one space.
+#[derive(serde::Serialize)]
+struct SpaceRow {
+    id: String,
+    devices: usize,
+    envelopes: u64,
+    bytes: u64,
+    blobs: usize,
+    /// Parts of blobs included.
+    blob_bytes: u64,
+    trimmed: bool,
+}
+
+/// How many envelopes of a device are stored, from `from` on.
+fn stored_from(
+    store: &LocalStore,
+    space: &SpaceId,
+    head: &Head,
+    mut from: u64,
+) -> Result<u64, StoreError> {
+    let mut count = 0;
+    while from <= head.counter {
+        let page = store.counters(space, &head.device, from, head.counter, 4096)?;
+        let Some(last) = page.last() else {
+            break;
+        };
+        from = last + 1;
+        count += page.len() as u64;
+    }
+    Ok(count)
+}
+
+/// Up to where each device of a space is trimmed.
+fn floors(store: &LocalStore, space: &SpaceId) -> Result<Frontier, StoreError> {
+    let record = store.trim(space)?;
+    let record = record.and_then(|bytes| TrimRecord::parse(&bytes).ok());
+    Ok(record.map_or_else(Frontier::default, |record| record.statement.cover))
+}
+
+/// What of the blobs of a space is not what was stored.
+fn damaged_blobs(store: &LocalStore, space: &SpaceId) -> Result<u64, StoreError> {
+    let mut damaged = 0;
+    for blob in store.blobs(space)? {
+        let (mut hasher, mut at) = (Sha256::new(), 0);
+        loop {
+            let bytes = match store.files().read(space, &blob.id, true, at, 1 << 20) {
+                Err(StoreError::Damaged) => break,
+                bytes => bytes?,
+            };
+            if bytes.is_empty() {
+                break;
+            }
+            at += bytes.len() as u64;
+            hasher.update(&bytes);
+        }
+        damaged += u64::from(at != blob.length || hasher.finalize().as_slice() != blob.id.0);
+    }
+    Ok(damaged)
+}
+
 fn doctor(data: &DataDir, json: bool) -> Result<(), Failure> {
     let store = stopped_store(data, json)?;
     let damaged = store.verify().or_fail(json)?;
     let spaces = store.spaces().or_fail(json)?;
-    let mut missing = 0u64;
+    let (mut missing, mut blobs) = (0u64, 0u64);
     for space in &spaces {
+        // What is folded into a snapshot is not missing.
+        let floors = floors(&store, space).or_fail(json)?;
         for head in store.heads(space).or_fail(json)? {
-            for counter in 1..=head.counter {
-                let found = store.arrival(space, &head.device, counter).or_fail(json)?;
-                missing += u64::from(found.is_none());
-            }
+            let floor = floors.counter(&head.device);
+            let there = stored_from(&store, space, &head, floor + 1).or_fail(json)?;
+            missing += head.counter.saturating_sub(floor).saturating_sub(there);
         }
+        blobs += damaged_blobs(&store, space).or_fail(json)?;
     }
     let spaces = spaces.len();
     if json {
-        print(
-            &json!({"spaces": spaces, "damaged": damaged, "missing": missing}).to_string(),
-            json,
-        )?;
+        let report = json!({
+            "spaces": spaces, "damaged": damaged, "missing": missing, "damaged_blobs": blobs
+        });
+        print(&report.to_string(), json)?;
     } else {
         print(
-            &format!("{spaces} spaces, {damaged} damaged records, {missing} missing envelopes"),
+            &format!(
+                "{spaces} spaces, {damaged} damaged records, {missing} missing envelopes, \
+                 {blobs} damaged blobs"
+            ),
             json,
         )?;
     }
-    if damaged == 0 && missing == 0 {
+    if damaged == 0 && missing == 0 && blobs == 0 {
         Ok(())
+    } else if damaged == 0 && missing == 0 {
+        Err(
+            "blobs are damaged. Nothing has to be done: the relay gives one up when somebody \
+             fetches it, and then takes it again from a device that has it",
+        )
+        .or_fail(json)
     } else {
         Err(
             "the store is damaged. The devices hold everything: stop the relay, move db/ away and \

@@ -26,6 +26,7 @@ pub(crate) struct Hub {
     store: Arc<dyn Store>,
     quota: u64,
     ready: mpsc::UnboundedSender<Arc<Space>>,
+    trims: mpsc::UnboundedSender<SpaceId>,
     stripes: Vec<Mutex<Stripe>>,
 }
 
@@ -34,6 +35,7 @@ impl Hub {
         store: Arc<dyn Store>,
         quota: u64,
         ready: mpsc::UnboundedSender<Arc<Space>>,
+        trims: mpsc::UnboundedSender<SpaceId>,
     ) -> Self {
         let stripe = || {
             Mutex::new(Stripe {
@@ -45,6 +47,7 @@ impl Hub {
             store,
             quota,
             ready,
+            trims,
             stripes: (0..STRIPES).map(|_| stripe()).collect(),
         }
     }
@@ -65,7 +68,8 @@ impl Hub {
         let Some(loaded) = load(self.store.as_ref(), id)? else {
             return Ok(None);
         };
-        let space = Arc::new(Space::new(*id, loaded, self.quota, self.ready.clone()));
+        let (ready, trims) = (self.ready.clone(), self.trims.clone());
+        let space = Arc::new(Space::new(*id, loaded, self.quota, ready, trims));
         stripe.spaces.insert(*id, Arc::downgrade(&space));
         if stripe.spaces.len() >= stripe.sweep_at {
             stripe.spaces.retain(|_, space| space.strong_count() > 0);
@@ -98,11 +102,17 @@ fn load(store: &dyn Store, id: &SpaceId) -> Result<Option<Loaded>, StoreError> {
     let stored = store.blobs(id)?;
     let blob_bytes = stored.iter().map(|blob| blob.length);
     let blob_bytes = blob_bytes.chain(parts.iter().map(|part| part.length)).sum();
+    let trim = match store.trim(id) {
+        // Its devices hold it, and bring it again.
+        Err(StoreError::Damaged) => None,
+        trim => trim?,
+    };
     let heads = store.heads(id)?;
     Ok(Some(Loaded {
         chains,
         heads,
         blob_bytes,
+        trim,
     }))
 }
 

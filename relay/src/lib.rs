@@ -29,6 +29,7 @@ pub mod storage;
 mod stream;
 mod tls;
 mod transfers;
+mod trimmer;
 
 pub use config::Config;
 pub use identity::Identity;

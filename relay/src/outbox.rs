@@ -187,6 +187,15 @@ impl Outbox {
         std::mem::take(&mut state.rewound)
     }
 
+    /// From now on nothing is queued, until [`Self::go_live`]; returns as that does.
+    pub(crate) fn fall_silent(&self) -> BTreeMap<PartyId, u64> {
+        let mut state = self.lock();
+        state.drop_queue();
+        state.live = false;
+        state.overflowed = false;
+        std::mem::take(&mut state.rewound)
+    }
+
     /// Sends the session back to reading from storage.
     pub(crate) fn again(&self) {
         let mut state = self.lock();

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ajar_protocol::SpaceId;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::claims::Claims;
@@ -50,9 +51,10 @@ impl Relay {
         store: Arc<dyn Store>,
         claims: Claims,
         ready: mpsc::UnboundedSender<Arc<Space>>,
+        trims: mpsc::UnboundedSender<SpaceId>,
     ) -> Self {
         Self {
-            hub: Hub::new(Arc::clone(&store), limits.bytes_per_space, ready),
+            hub: Hub::new(Arc::clone(&store), limits.bytes_per_space, ready, trims),
             mailboxes: Arc::new(Mailboxes::new(&limits)),
             append_budget: Arc::new(Semaphore::new(limits.append_bytes_in_flight_total as usize)),
             transfers: Semaphore::new(limits.blob_transfers as usize),

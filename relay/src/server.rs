@@ -18,7 +18,7 @@ use crate::data::{DataDir, DataError};
 use crate::identity::Identity;
 use crate::relay::Relay;
 use crate::storage::{LocalStore, Store, StoreError, logins};
-use crate::{committer, connection, tls};
+use crate::{committer, connection, tls, transfers, trimmer};
 
 /// Said once the relay listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,12 +108,14 @@ pub async fn serve_on(
     }
 
     let (ready_in, ready_out) = mpsc::unbounded_channel();
+    let (trims_in, trims_out) = mpsc::unbounded_channel();
     let relay = Arc::new(Relay::new(
         identity,
         config.limits.clone(),
         Arc::clone(&store),
         Claims::of(&data),
         ready_in,
+        trims_in,
     ));
     let (stop_committer, committer_stops) = oneshot::channel();
     let mut committer = tokio::spawn(committer::run(
@@ -122,6 +124,12 @@ pub async fn serve_on(
         committer_stops,
     ));
     let (stop, stopping) = watch::channel(false);
+    let trimmer = tokio::spawn(trimmer::run(
+        Arc::clone(&relay),
+        trims_out,
+        stopping.clone(),
+    ));
+    let sweeper = tokio::spawn(transfers::keep_swept(Arc::clone(&relay), stopping.clone()));
     let mut connections = JoinSet::new();
     tracing::info!("listening");
     // Whoever started us may not care when.
@@ -166,6 +174,8 @@ pub async fn serve_on(
         tracing::warn!("some connections did not end in time");
         connections.shutdown().await;
     }
+    // It stops between two of its steps.
+    let _ = tokio::join!(trimmer, sweeper);
     let result = match broken {
         Some(result) => result,
         None => {

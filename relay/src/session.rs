@@ -7,7 +7,8 @@ use std::time::Duration;
 use ajar_protocol::client_msg::ClientMsg;
 use ajar_protocol::frame::{self, Tag};
 use ajar_protocol::relay_msg::{EnvelopeName, Refusal, RelayMsg};
-use ajar_protocol::{Envelope, Link, PartyId, limits};
+use ajar_protocol::trim::TrimRecord;
+use ajar_protocol::{Envelope, Link, PartyId, VerifiedEnvelope, limits};
 use quinn::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::timeout;
@@ -16,7 +17,7 @@ use crate::bootstrap::Bootstrap;
 use crate::catchup::{CatchUp, Found, Pages};
 use crate::outbox::{Cursor, Outbox, What, Work};
 use crate::relay::Relay;
-use crate::space::{Member, Space, Verdict, Waiter};
+use crate::space::{Floor, Member, Space, Verdict, Waiter, look_up};
 use crate::storage::StoreError;
 use crate::stream::{End, Frames, Output};
 use crate::transfers::{self, Rate, Transfers};
@@ -149,13 +150,20 @@ impl Reader<'_> {
                 self.outbox.subscribe(Cursor::new(&chains, &frontier));
                 Ok(())
             }
+            // Boxed: an idle session keeps no room for what is rare.
+            rare => Box::pin(self.handle_rare(rare)).await,
+        }
+    }
+
+    async fn handle_rare(&self, message: ClientMsg) -> Result<(), End> {
+        self.rate.pass(QUESTION).await;
+        match message {
             ClientMsg::Bootstrap => {
-                self.rate.pass(QUESTION).await;
                 self.outbox.bootstrap();
                 Ok(())
             }
+            ClientMsg::Trim(record) => self.trim(&record).await,
             ClientMsg::AskBlobs(asked) => {
-                self.rate.pass(QUESTION).await;
                 let waiter = self.waiter(asked.len() * 32).await?;
                 let missing = transfers::missing(self.relay, self.space, asked).await;
                 let missing = missing.map_err(|_| End::Refused(Refusal::Unavailable))?;
@@ -163,7 +171,6 @@ impl Reader<'_> {
                 Ok(())
             }
             ClientMsg::DeleteBlobs(command) => {
-                self.rate.pass(QUESTION).await;
                 let waiter = self.waiter(command.blobs.len() * 32).await?;
                 let gone = match self.member {
                     Member::Device { .. } => {
@@ -220,15 +227,59 @@ impl Reader<'_> {
         };
         match self.space.append(&envelope, waiter, self.number) {
             Verdict::Taken => Ok(()),
-            Verdict::Compare(waiter) => self.compare(name, waiter).await,
+            Verdict::Compare(waiter) => Box::pin(self.compare(name, waiter, None)).await,
+            Verdict::Old(waiter) => Box::pin(self.compare(name, waiter, Some(envelope))).await,
         }
     }
 
-    /// Answers for an envelope whose counter is taken: the same one again, or a fork.
-    async fn compare(&self, name: EnvelopeName, waiter: Waiter) -> Result<(), End> {
+    /// Takes a trim record: what it says of envelopes is looked up in storage.
+    async fn trim(&self, record: &[u8]) -> Result<(), End> {
+        let waiter = self.waiter(record.len()).await?;
+        let record = TrimRecord::parse(record)?;
+        let id = record.statement.snapshot.id;
+        let refuse = |waiter: Waiter, reason| {
+            waiter.answer(RelayMsg::TrimNotStored(id, reason));
+            Ok(())
+        };
+        if matches!(self.member, Member::Recovery { .. }) {
+            return refuse(waiter, Refusal::NotAdmitted);
+        }
+        let lookups = match self.space.check_trim(&record) {
+            Ok(Some(lookups)) => lookups,
+            Ok(None) => {
+                waiter.answer(RelayMsg::TrimStored(id));
+                return Ok(());
+            }
+            Err(reason) => return refuse(waiter, reason),
+        };
+        let (store, space) = (Arc::clone(&self.relay.store), self.space.id());
+        match blocking(move || look_up(store.as_ref(), &space, &lookups)).await {
+            Ok(true) => self.space.trim(&record, waiter),
+            Ok(false) => return refuse(waiter, Refusal::Conflict),
+            Err(_) => return refuse(waiter, Refusal::Unavailable),
+        }
+        Ok(())
+    }
+
+    /// Answers for an envelope whose counter is taken: the same one again, or a fork. An `old` one
+    /// is stored if nothing is there.
+    async fn compare(
+        &self,
+        name: EnvelopeName,
+        waiter: Waiter,
+        old: Option<VerifiedEnvelope>,
+    ) -> Result<(), End> {
         let store = Arc::clone(&self.relay.store);
         let space = self.space.id();
         let found = blocking(move || store.envelope(&space, &name.device, name.counter)).await;
+        if let (Ok(None), Some(envelope)) = (&found, old) {
+            let (space, store) = (Arc::clone(self.space), Arc::clone(&self.relay.store));
+            let stored = blocking(move || {
+                space.append_old(store.as_ref(), &envelope, waiter);
+                Ok(())
+            });
+            return stored.await.map_err(|_| End::Refused(Refusal::Unavailable));
+        }
         let answer = match found {
             Ok(Some(stored)) => match Envelope::parse(&stored) {
                 Ok(stored) if stored.id() == name.id => RelayMsg::Stored(name),
@@ -293,11 +344,14 @@ impl Writer<'_> {
             match self.outbox.take(WRITE) {
                 Work::Subscribe(cursor) => {
                     self.cursor = cursor;
-                    self.catch_up().await?;
-                    self.put(&RelayMsg::CaughtUp.to_frame()).await?;
+                    if Box::pin(self.catch_up()).await? {
+                        self.put(&RelayMsg::CaughtUp.to_frame()).await?;
+                    }
                 }
-                Work::Again => self.catch_up().await?,
-                Work::Bootstrap => self.bootstrap().await?,
+                Work::Again => {
+                    Box::pin(self.catch_up()).await?;
+                }
+                Work::Bootstrap => Box::pin(self.bootstrap()).await?,
                 Work::Items(items) => {
                     for item in items {
                         if let Some(frame) = &item.frame {
@@ -380,54 +434,82 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Sends what is durable and the session lacks; live items queue up meanwhile.
-    async fn catch_up(&mut self) -> Result<(), End> {
+    /// Sends what is durable and the session lacks; live items queue up meanwhile. Returns whether
+    /// all of it was here: if not, the session is told of the trim, and that is all it gets.
+    async fn catch_up(&mut self) -> Result<bool, End> {
         let missing = self.space.subscribe(self.outbox, &self.cursor);
         self.send_links(missing.links).await?;
+        if let Some(floor) = missing.trimmed {
+            self.say_trimmed(&floor).await?;
+            return Ok(false);
+        }
         if missing.envelopes.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let store = Arc::clone(&self.relay.store);
-        self.stream(
-            CatchUp::new(store, self.space.id(), missing.envelopes),
-            |cursor, found| {
-                cursor.passed(&What::Envelope(found.device, found.counter));
-            },
-        )
-        .await
-    }
-
-    /// Sends what a device needs that cannot go on from its frontier.
-    async fn bootstrap(&mut self) -> Result<(), End> {
-        let store = Arc::clone(&self.relay.store);
-        let bootstrap = Bootstrap::new(store, self.space.id(), self.space.named());
-        self.stream(bootstrap, |_, _| {}).await?;
-        self.put(&RelayMsg::Ready.to_frame()).await
-    }
-
-    /// Sends pages as they are read; the next is read while one is sent.
-    async fn stream<P: Pages>(
-        &mut self,
-        pages: P,
-        passed: impl Fn(&mut Cursor, &Found),
-    ) -> Result<(), End> {
-        let mut reading = read_page(pages);
+        let mut reading = read_page(CatchUp::new(store, self.space.id(), missing.envelopes));
         loop {
-            let (rest, page) = match reading.await {
-                Ok(Ok(read)) => read,
-                Ok(Err(_)) | Err(_) => return Err(End::Refused(Refusal::Unavailable)),
-            };
+            let (rest, page) = page_of(reading.await)?;
+            // Trimmed meanwhile: the page may have gaps.
+            if let Some(missing) = self.space.overtaken(self.outbox, &self.cursor) {
+                self.send_links(missing.links).await?;
+                if let Some(floor) = missing.trimmed {
+                    self.say_trimmed(&floor).await?;
+                }
+                return Ok(false);
+            }
+            // The next page is read while this one is sent.
             let next = (!rest.is_done()).then(|| read_page(rest));
             for found in page {
                 self.put(&frame::wrap(Tag::Envelope, &found.bytes)).await?;
-                passed(&mut self.cursor, &found);
+                self.cursor
+                    .passed(&What::Envelope(found.device, found.counter));
             }
             self.take_answers().await?;
             match next {
                 Some(next) => reading = next,
-                None => return Ok(()),
+                None => return Ok(true),
             }
         }
+    }
+
+    async fn say_trimmed(&mut self, floor: &Floor) -> Result<(), End> {
+        self.put(&frame::wrap(Tag::Trimmed, &floor.record)).await
+    }
+
+    /// Sends what a device needs that cannot go on from its frontier.
+    async fn bootstrap(&mut self) -> Result<(), End> {
+        let floor = self.space.floor();
+        if let Some(floor) = &floor {
+            self.say_trimmed(floor).await?;
+        }
+        let store = Arc::clone(&self.relay.store);
+        let trimmed_to = floor.map(|floor| {
+            let snapshot = floor.statement.snapshot;
+            (snapshot.device, snapshot.counter)
+        });
+        let (space, named) = (self.space.id(), self.space.named());
+        let bootstrap = Bootstrap::new(store, space, named, trimmed_to);
+        let mut reading = read_page(bootstrap);
+        loop {
+            let (rest, page) = page_of(reading.await)?;
+            let next = (!rest.is_done()).then(|| read_page(rest));
+            for found in page {
+                self.put(&frame::wrap(Tag::Envelope, &found.bytes)).await?;
+            }
+            self.take_answers().await?;
+            match next {
+                Some(next) => reading = next,
+                None => return self.put(&RelayMsg::Ready.to_frame()).await,
+            }
+        }
+    }
+}
+
+fn page_of<P>(read: Result<Page<P>, tokio::task::JoinError>) -> Result<(P, Vec<Found>), End> {
+    match read {
+        Ok(Ok(read)) => Ok(read),
+        Ok(Err(_)) | Err(_) => Err(End::Refused(Refusal::Unavailable)),
     }
 }
 

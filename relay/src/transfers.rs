@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use ajar_protocol::blob_msg::{BlobReply, BlobRequest, DeleteBlobs};
 use ajar_protocol::relay_msg::Refusal;
-use ajar_protocol::{BlobId, DeviceId};
+use ajar_protocol::{BlobId, DeviceId, SpaceId};
 use quinn::{Connection, RecvStream, SendStream, VarInt};
 use sha2::{Digest, Sha256};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -18,13 +18,15 @@ use crate::rate::Bucket;
 use crate::relay::Relay;
 use crate::session::blocking;
 use crate::space::{Held, Member, Reservation, Space};
-use crate::storage::{Blob, StoreError, Write};
+use crate::storage::{Blob, BlobFile, StoreError, Write, commit_now};
 use crate::stream::{End, Frames, Output};
 
 /// Bytes read, hashed and written at a time.
 const BUFFER: usize = 64 << 10;
 /// Longest frame that asks for a transfer.
 const REQUEST: usize = 64;
+/// How long sweeping waits for a blob that somebody writes.
+const STEP: Duration = Duration::from_secs(1);
 
 /// The upload rate of a connection, shared by all its streams.
 #[derive(Clone, Debug)]
@@ -368,14 +370,16 @@ impl Upload {
         let id = space.id();
         let store = Arc::clone(&relay.store);
         let files = store.files();
-        let mut there = files.begin(&id, &blob.id)?;
+        let (mut there, was_whole) = files.begin(&id, &blob.id)?;
         if there > blob.length {
             // Somebody said another length before.
             files.remove(&id, &blob.id, false)?;
-            space.give_back(there);
+            space.give_back(if was_whole { 0 } else { there });
             there = 0;
         }
-        let Some(reservation) = space.reserve(blob.length, there) else {
+        // A part counts already; what looked whole was not known of.
+        let counted = if was_whole { 0 } else { there };
+        let Some(reservation) = space.reserve(blob.length, counted, there) else {
             return Ok(None);
         };
         let mut upload = Self {
@@ -430,9 +434,12 @@ impl Upload {
             space,
             blob: self.blob,
         };
-        let stored =
-            finished.and_then(|()| crate::storage::commit_now(store.as_ref(), vec![write]));
-        stored.map_err(|error| refusal(&error))
+        let stored = finished.and_then(|()| commit_now(store.as_ref(), vec![write]));
+        stored.map_err(|error| {
+            // A part again, as which it counts. If not, it will be when it is asked for.
+            let _ = store.files().begin(&space, &self.blob.id);
+            refusal(&error)
+        })
     }
 
     /// What is there is wrong.
@@ -461,7 +468,7 @@ async fn remove(
     let (store, inner) = (Arc::clone(&relay.store), Arc::clone(space));
     let writes = writes.collect();
     tokio::task::spawn_blocking(move || {
-        let removed = crate::storage::commit_now(store.as_ref(), writes);
+        let removed = commit_now(store.as_ref(), writes);
         if removed.is_ok() {
             inner.give_back(blobs.iter().map(|blob| blob.length).sum());
             for blob in blobs {
@@ -477,6 +484,104 @@ async fn remove(
     });
     told.await
         .unwrap_or_else(|_| Err(StoreError::Failed("a deletion was dropped".to_owned())))
+}
+
+/// How long ago a whole file without a record must have been written to become a part again.
+const STRAY: Duration = Duration::from_secs(3600);
+/// How often to sweep.
+const SWEEP: Duration = Duration::from_secs(3600);
+
+/// Sweeps files that belong to nothing, now and then, until the relay stops.
+pub(crate) async fn keep_swept(relay: Arc<Relay>, mut stop: watch::Receiver<bool>) {
+    let sweeping = async {
+        loop {
+            match sweep(&relay).await {
+                Ok(0) => {}
+                Ok(files) => {
+                    tracing::info!(files, "files of blobs that belong to nothing were swept")
+                }
+                Err(error) => tracing::warn!(%error, "files of blobs could not be swept"),
+            }
+            tokio::time::sleep(SWEEP).await;
+        }
+    };
+    tokio::select! {
+        () = sweeping => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+}
+
+/// Whether a file belongs to nothing: an upload that nobody goes on with, or a whole file that is
+/// not stored.
+fn is_old(relay: &Relay, space: &SpaceId, file: &BlobFile) -> Result<bool, StoreError> {
+    if file.whole {
+        return Ok(file.age >= STRAY && relay.store.blob(space, &file.blob)?.is_none());
+    }
+    let hours = u64::from(relay.limits.blob_part_hours);
+    Ok(file.age >= Duration::from_secs(hours * 3600))
+}
+
+/// The files of a space that belong to nothing. Blocks for the disk.
+fn old_files(relay: &Relay, space: &SpaceId) -> Result<Vec<BlobFile>, StoreError> {
+    let mut old = Vec::new();
+    for file in relay.store.files().list(space, false)? {
+        if is_old(relay, space, &file)? {
+            old.push(file);
+        }
+    }
+    Ok(old)
+}
+
+async fn sweep(relay: &Arc<Relay>) -> Result<u32, StoreError> {
+    let inner = Arc::clone(relay);
+    let spaces = blocking(move || inner.store.files().spaces()).await?;
+    let mut swept = 0;
+    for id in spaces {
+        let inner = Arc::clone(relay);
+        for file in blocking(move || old_files(&inner, &id)).await? {
+            // Nobody writes to a space that nobody is in.
+            let space = relay.hub.loaded(&id);
+            let turn = match &space {
+                Some(space) => match space.turn(file.blob, DeviceId::ZERO, STEP).await {
+                    Some(turn) => Some(turn),
+                    None => continue,
+                },
+                None => None,
+            };
+            let inner = Arc::clone(relay);
+            let removed = blocking(move || {
+                let files = inner.store.files();
+                // It may have gone on meanwhile.
+                let still = files.list(&id, !file.whole)?.into_iter();
+                let mut still = still.filter(|it| (it.blob, it.whole) == (file.blob, file.whole));
+                let Some(still) = still.next() else {
+                    return Ok(None);
+                };
+                if !is_old(&inner, &id, &still)? {
+                    return Ok(None);
+                }
+                if still.whole {
+                    // A store that was lost knows of no blob: what devices bring again is
+                    // taken on from here, as long as a part is kept.
+                    files.begin(&id, &still.blob)?;
+                } else {
+                    files.remove(&id, &still.blob, false)?;
+                }
+                Ok(Some(still))
+            });
+            let Some(file) = removed.await? else {
+                continue;
+            };
+            swept += 1;
+            match space {
+                Some(space) if file.whole => space.take_on(file.length),
+                Some(space) => space.give_back(file.length),
+                None => {}
+            }
+            drop(turn);
+        }
+    }
+    Ok(swept)
 }
 
 /// Which of these blobs are not stored.

@@ -82,11 +82,16 @@ impl Space {
         })
     }
 
-    /// Promises an upload of `length` bytes, of which `there` are here and count already, what
-    /// is missing.
-    pub(crate) fn reserve(self: &Arc<Self>, length: u64, there: u64) -> Option<Reservation> {
+    /// Promises an upload of `length` bytes, of which `there` are here and `counted` count
+    /// already, what is missing.
+    pub(crate) fn reserve(
+        self: &Arc<Self>,
+        length: u64,
+        counted: u64,
+        there: u64,
+    ) -> Option<Reservation> {
         let mut state = self.lock();
-        let missing = length.saturating_sub(there);
+        let missing = length.saturating_sub(counted);
         state.has_room(missing, self.quota).then(|| {
             state.blob_bytes += missing;
             Reservation {
@@ -95,6 +100,12 @@ impl Space {
                 there,
             }
         })
+    }
+
+    /// Bytes of blobs are there that nobody knew of.
+    pub(crate) fn take_on(&self, bytes: u64) {
+        let mut state = self.lock();
+        state.blob_bytes = state.blob_bytes.saturating_add(bytes);
     }
 
     /// Bytes of blobs are there no more.

@@ -8,7 +8,7 @@ use ajar_protocol::frame::{self, Tag};
 use ajar_protocol::relay_msg::Refusal;
 
 use super::pending::{Object, Pending};
-use super::{Space, State};
+use super::{Space, State, no_head};
 use crate::outbox::{Item, What};
 use crate::storage::{Head, StoreError, Write};
 
@@ -25,29 +25,58 @@ impl Space {
         let state = &mut *guard;
         let mut writes = Vec::new();
         let mut bytes = 0;
-        let mut totals: BTreeMap<DeviceId, u64> = BTreeMap::new();
+        // Heads as this commit leaves them.
+        let mut heads: BTreeMap<DeviceId, Head> = BTreeMap::new();
         while bytes < COMMIT_BYTES && writes.len() < COMMIT_ITEMS {
             let Some(pending) = state.queued.pop_front() else {
                 break;
             };
             match &pending.object {
-                Object::Envelope { name, kind, frame } => {
+                Object::Envelope {
+                    name,
+                    kind,
+                    frame,
+                    old,
+                } => {
                     let envelope = frame.split_at(FRAMING).1;
-                    let durable = state.heads.get(&name.device).map_or(0, |h| h.durable.bytes);
-                    let total = totals.entry(name.device).or_insert(durable);
-                    *total += envelope.len() as u64;
+                    let head = head_of(&mut heads, state, name.device);
+                    if !old {
+                        (head.counter, head.id) = (name.counter, name.id);
+                    }
+                    head.bytes += envelope.len() as u64;
                     bytes += envelope.len();
                     writes.push(Write::Envelope {
                         space: self.id,
                         counter: name.counter,
                         kind: *kind,
-                        head: Head {
-                            device: name.device,
-                            counter: name.counter,
-                            id: name.id,
-                            bytes: *total,
-                        },
+                        head: *head,
                         bytes: envelope.to_vec(),
+                    });
+                }
+                Object::Trim { floor, heads: new } => {
+                    bytes += floor.record.len();
+                    for head in new {
+                        heads.insert(head.device, *head);
+                    }
+                    writes.push(Write::Trim {
+                        space: self.id,
+                        record: floor.record.to_vec(),
+                        heads: new.clone(),
+                    });
+                }
+                Object::Forget {
+                    device,
+                    counters,
+                    bytes: freed,
+                    ..
+                } => {
+                    let head = head_of(&mut heads, state, *device);
+                    head.bytes = head.bytes.saturating_sub(*freed);
+                    bytes += counters.len() * 128;
+                    writes.push(Write::Forget {
+                        space: self.id,
+                        counters: counters.clone(),
+                        head: *head,
                     });
                 }
                 Object::Link {
@@ -99,16 +128,18 @@ impl Space {
         }
         for pending in std::mem::take(&mut state.in_flight) {
             match &pending.object {
-                Object::Envelope { name, frame, .. } => {
+                Object::Envelope {
+                    name, frame, old, ..
+                } => {
                     if let Some(head) = state.heads.get_mut(&name.device) {
-                        head.durable = Head {
-                            device: name.device,
-                            counter: name.counter,
-                            id: name.id,
-                            bytes: head.durable.bytes + frame.len().saturating_sub(FRAMING) as u64,
-                        };
+                        if !old {
+                            (head.durable.counter, head.durable.id) = (name.counter, name.id);
+                        }
+                        head.durable.bytes += frame.len().saturating_sub(FRAMING) as u64;
                     }
                 }
+                Object::Trim { floor, heads } => self.settle_trim(state, floor, heads),
+                Object::Forget { device, bytes, .. } => state.settle_forget(device, *bytes),
                 Object::Link {
                     party,
                     seq,
@@ -145,6 +176,18 @@ impl Space {
     }
 }
 
+/// The head of a device as a commit has left it so far.
+fn head_of<'a>(
+    heads: &'a mut BTreeMap<DeviceId, Head>,
+    state: &State,
+    device: DeviceId,
+) -> &'a mut Head {
+    heads.entry(device).or_insert_with(|| {
+        let known = state.heads.get(&device);
+        known.map_or_else(|| no_head(device), |head| head.durable)
+    })
+}
+
 /// Forgets everything that is not durable and tells those who wait.
 pub(super) fn roll_back(state: &mut State, reason: Refusal) {
     let gone: Vec<Pending> = state
@@ -157,6 +200,7 @@ pub(super) fn roll_back(state: &mut State, reason: Refusal) {
     }
     state.heads.retain(|_, head| head.durable.counter > 0);
     state.bytes = state.heads.values().map(|head| head.durable.bytes).sum();
+    state.roll_back_trim();
     for chain in &mut state.chains {
         chain.roll_back();
     }

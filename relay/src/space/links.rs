@@ -56,7 +56,7 @@ impl Chain {
     }
 
     /// Whether all that was accepted is durable.
-    fn is_settled(&self) -> bool {
+    pub(super) fn is_settled(&self) -> bool {
         self.outranked.is_none() && self.durable == self.accepted.next_seq()
     }
 

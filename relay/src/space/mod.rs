@@ -9,6 +9,7 @@ mod blobs;
 mod commit;
 mod links;
 mod pending;
+mod trim;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,6 +34,8 @@ use links::Chain;
 pub(crate) use links::{Member, party_of};
 pub(crate) use pending::Waiter;
 use pending::{Object, Pending};
+use trim::Below;
+pub(crate) use trim::{Floor, look_up, rows};
 
 /// Head of a device: as accepted, and as durable.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +68,9 @@ struct State {
     /// Of blobs and of what is there of those that are being uploaded, and what was promised to
     /// uploads under way.
     blob_bytes: u64,
+    /// The newest trim record, as accepted and as durable.
+    floor: Option<Arc<Floor>>,
+    durable_floor: Option<Arc<Floor>>,
     /// Blobs that are being written or deleted.
     turns: BTreeMap<BlobId, Turn>,
     /// Transfers of blobs under way.
@@ -84,6 +90,8 @@ pub(crate) struct Loaded {
     pub(crate) heads: Vec<Head>,
     /// Bytes of blobs and of parts of blobs.
     pub(crate) blob_bytes: u64,
+    /// The trim record.
+    pub(crate) trim: Option<Vec<u8>>,
 }
 
 /// A space.
@@ -92,6 +100,8 @@ pub(crate) struct Space {
     id: SpaceId,
     quota: u64,
     ready: mpsc::UnboundedSender<Arc<Space>>,
+    /// Where to say that something is to be deleted.
+    trims: mpsc::UnboundedSender<SpaceId>,
     state: Mutex<State>,
 }
 
@@ -101,6 +111,8 @@ pub(crate) enum Verdict {
     Taken,
     /// Something with this counter is stored already: compare with it.
     Compare(Waiter),
+    /// As [`Self::Compare`]; when nothing is there, store it with [`Space::append_old`].
+    Old(Waiter),
 }
 
 /// What a session lacks of what is durable.
@@ -109,6 +121,8 @@ pub(crate) struct Missing {
     pub(crate) links: Vec<(PartyId, u64, u64)>,
     /// Envelopes, as ranges `from..=to` of counters.
     pub(crate) envelopes: Vec<(DeviceId, u64, u64)>,
+    /// The trim record in place of envelopes: what is lacking begins before it.
+    pub(crate) trimmed: Option<Arc<Floor>>,
 }
 
 impl Space {
@@ -117,6 +131,7 @@ impl Space {
         loaded: Loaded,
         quota: u64,
         ready: mpsc::UnboundedSender<Arc<Space>>,
+        trims: mpsc::UnboundedSender<SpaceId>,
     ) -> Self {
         let heads: BTreeMap<DeviceId, DeviceHead> = loaded
             .heads
@@ -130,17 +145,21 @@ impl Space {
             })
             .collect();
         let chains = loaded.chains.into_iter().map(Chain::new);
+        let floor = loaded.trim.and_then(|record| Floor::parse(&record));
         let state = State {
             chains: chains.collect(),
             bytes: heads.values().map(|head| head.durable.bytes).sum(),
             heads,
             blob_bytes: loaded.blob_bytes,
+            durable_floor: floor.clone(),
+            floor,
             ..State::default()
         };
         Self {
             id,
             quota,
             ready,
+            trims,
             state: Mutex::new(state),
         }
     }
@@ -200,12 +219,17 @@ impl Space {
     }
 
     /// Makes the session live and says what it lacks of what is durable. What is accepted but
-    /// not durable yet is queued at once, so nothing falls between the two.
+    /// not durable yet is queued at once, so nothing falls between the two. A session that begins
+    /// before the floor does not become live.
     pub(crate) fn subscribe(&self, outbox: &Outbox, cursor: &Cursor) -> Missing {
         let state = self.lock();
+        if let Some(missing) = state.trimmed(outbox, cursor) {
+            return missing;
+        }
         let mut missing = Missing {
             links: state.links_after(cursor, &outbox.go_live()),
             envelopes: Vec::new(),
+            trimmed: None,
         };
         for (device, head) in &state.heads {
             let held = cursor.counters.get(device).copied().unwrap_or(0);
@@ -216,7 +240,12 @@ impl Space {
             }
         }
         for pending in state.in_flight.iter().chain(&state.queued) {
-            if let Object::Envelope { name, frame, .. } = &pending.object
+            if let Object::Envelope {
+                name,
+                frame,
+                old: false,
+                ..
+            } = &pending.object
                 && cursor.counters.get(&name.device).copied().unwrap_or(0) < name.counter
             {
                 outbox.push(Item {
@@ -277,6 +306,16 @@ impl Space {
                 accepted: no_head(name.device),
                 durable: no_head(name.device),
             });
+        if let Some(below) = state.below_floor(&name, header.kind) {
+            return match below {
+                Below::Folded => {
+                    waiter.answer(RelayMsg::Stored(name));
+                    Verdict::Taken
+                }
+                Below::Epoch => Verdict::Old(waiter),
+                Below::Refused(reason) => refuse(waiter, reason),
+            };
+        }
         if name.counter <= head.durable.counter {
             return Verdict::Compare(waiter);
         }
@@ -327,6 +366,7 @@ impl Space {
                 name,
                 kind: header.kind,
                 frame,
+                old: false,
             },
             waiters: vec![waiter],
         });

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use ajar_protocol::relay_msg::{EnvelopeName, Refusal, RelayMsg};
-use ajar_protocol::{EnvelopeType, PartyId};
+use ajar_protocol::{DeviceId, EnvelopeId, EnvelopeType, PartyId};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use super::trim::Floor;
+use crate::storage::Head;
 
 /// The place of an answer in a session's queue, and the memory its object is allowed; both are
 /// given back when the answer is there.
@@ -28,6 +31,17 @@ pub(super) enum Object {
         name: EnvelopeName,
         kind: EnvelopeType,
         frame: Arc<[u8]>,
+        /// An EPOCH at or below the floor: it is not the head of its device.
+        old: bool,
+    },
+    /// A trim record, with the heads of devices of which nothing is here.
+    Trim { floor: Arc<Floor>, heads: Vec<Head> },
+    /// Envelopes that a trim record covers, of so many bytes.
+    Forget {
+        device: DeviceId,
+        counters: Vec<u64>,
+        bytes: u64,
+        snapshot: EnvelopeId,
     },
     Link {
         party: PartyId,
@@ -53,6 +67,8 @@ impl Pending {
     pub(super) fn stored(&self) -> RelayMsg {
         match &self.object {
             Object::Envelope { name, .. } => RelayMsg::Stored(*name),
+            Object::Trim { floor, .. } => RelayMsg::TrimStored(floor.snapshot()),
+            Object::Forget { snapshot, .. } => RelayMsg::TrimStored(*snapshot),
             Object::Link { party, seq, .. } => RelayMsg::LinkStored {
                 party: *party,
                 seq: *seq,
@@ -63,6 +79,8 @@ impl Pending {
     pub(super) fn not_stored(&self, reason: Refusal) -> RelayMsg {
         match &self.object {
             Object::Envelope { name, .. } => RelayMsg::NotStored(*name, reason),
+            Object::Trim { floor, .. } => RelayMsg::TrimNotStored(floor.snapshot(), reason),
+            Object::Forget { snapshot, .. } => RelayMsg::TrimNotStored(*snapshot, reason),
             Object::Link { party, seq, .. } => RelayMsg::LinkNotStored {
                 party: *party,
                 seq: *seq,

@@ -44,11 +44,11 @@ pub trait BlobFiles: Send + Sync {
     fn list(&self, space: &SpaceId, only_parts: bool) -> Result<Vec<BlobFile>, StoreError>;
 
     /// How much of a blob that is not stored is here, in bytes. A whole file becomes a part
-    /// again.
+    /// again, as if it had just been written; then `true`.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn begin(&self, space: &SpaceId, blob: &BlobId) -> Result<u64, StoreError>;
+    fn begin(&self, space: &SpaceId, blob: &BlobId) -> Result<(u64, bool), StoreError>;
 
     /// At most `most` bytes from `at` on; none at the end.
     ///
@@ -180,10 +180,16 @@ impl BlobFiles for Folder {
         Ok(files)
     }
 
-    fn begin(&self, space: &SpaceId, blob: &BlobId) -> Result<u64, StoreError> {
+    fn begin(&self, space: &SpaceId, blob: &BlobId) -> Result<(u64, bool), StoreError> {
         let (part, whole) = (self.path(space, blob, false), self.path(space, blob, true));
-        unless_gone(fs::rename(whole, &part), ())?;
-        unless_gone(fs::metadata(part).map(|file| file.len()), 0)
+        let whole = unless_gone(fs::rename(whole, &part).map(|()| true), false)?;
+        if whole {
+            let file = OpenOptions::new().append(true).open(&part);
+            file.and_then(|file| file.set_modified(SystemTime::now()))
+                .map_err(failed)?;
+        }
+        let length = unless_gone(fs::metadata(part).map(|file| file.len()), 0)?;
+        Ok((length, whole))
     }
 
     fn read(

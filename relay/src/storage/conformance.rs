@@ -14,6 +14,7 @@ const NEIGHBOUR: SpaceId = {
     id[31] = 2;
     SpaceId(id)
 };
+const TRIMMED: SpaceId = SpaceId([3; 32]);
 const ANA: DeviceId = DeviceId([7; 32]);
 const BEN: DeviceId = DeviceId([8; 32]);
 const PARTY: PartyId = PartyId([9; 32]);
@@ -132,6 +133,7 @@ pub fn run(store: &dyn Store) {
     };
     commit(store, vec![elsewhere]).expect("a key that another space has already");
     commit(store, vec![Write::LoginsComplete]).expect("a word about the index");
+    trim(store);
     outrank(store, &link);
     keep_blobs(store);
     still_there(store);
@@ -165,17 +167,55 @@ fn outrank(store: &dyn Store, link: &dyn Fn(u64) -> Write) {
     commit(store, later).expect("links that are voided in the commit they come in");
 }
 
+/// What a trim of a third space does.
+fn trim(store: &dyn Store) {
+    assert_eq!(store.trim(&TRIMMED), Ok(None), "empty: no record");
+    for (counter, kind) in [
+        (1, EnvelopeType::Epoch),
+        (2, EnvelopeType::Changes),
+        (3, EnvelopeType::Burn),
+        (4, EnvelopeType::Changes),
+    ] {
+        commit(store, vec![typed(TRIMMED, ANA, counter, kind)]).expect("Ana's");
+    }
+    let record = |text: &[u8], heads| Write::Trim {
+        space: TRIMMED,
+        record: text.to_vec(),
+        heads,
+    };
+    commit(store, vec![record(b"old", vec![head(BEN, 9)])]).expect("a record");
+    commit(store, vec![record(b"record", Vec::new())]).expect("a newer one");
+    assert_eq!(store.trimming(), Ok(vec![TRIMMED]));
+    let forget = Write::Forget {
+        space: TRIMMED,
+        counters: vec![2, 3],
+        head: Head {
+            bytes: 7,
+            ..head(ANA, 4)
+        },
+    };
+    let burn = store.specials(&TRIMMED, EnvelopeType::Burn, 0, 9);
+    let unlist = Write::Unlist {
+        space: TRIMMED,
+        kind: EnvelopeType::Burn,
+        special: burn.expect("a list").first().copied().expect("one"),
+    };
+    commit(store, vec![forget, unlist]).expect("a deletion");
+    commit(store, vec![Write::Trimmed { space: TRIMMED }]).expect("an end");
+    store.reclaim().expect("room can be given back");
+}
+
 /// Blobs come in parts, become whole, are stored and deleted.
 fn keep_blobs(store: &dyn Store) {
     let files = store.files();
     let id = BlobId([1; 32]);
-    assert_eq!(files.begin(&SPACE, &id), Ok(0), "empty: no part");
+    assert_eq!(files.begin(&SPACE, &id), Ok((0, false)), "empty: no part");
     assert_eq!(files.list(&SPACE, false), Ok(Vec::new()), "empty: no file");
     files.write(&SPACE, &id, 0, b"0123456789").expect("a part");
     files.write(&SPACE, &id, 4, b"abc").expect("on from 4");
     assert_eq!(
         files.begin(&SPACE, &id),
-        Ok(7),
+        Ok((7, false)),
         "a part ends with what came"
     );
     assert_eq!(files.read(&SPACE, &id, false, 3, 3), Ok(b"3ab".to_vec()));
@@ -186,7 +226,11 @@ fn keep_blobs(store: &dyn Store) {
         "it is not whole"
     );
     files.finish(&SPACE, &id).expect("it is whole now");
-    assert_eq!(files.begin(&SPACE, &id), Ok(7), "whole without a record");
+    assert_eq!(
+        files.begin(&SPACE, &id),
+        Ok((7, true)),
+        "whole without a record"
+    );
     files.finish(&SPACE, &id).expect("once more");
     let write = |blob, space| Write::Blob { space, blob };
     let (first, second, gone) = (blob(1, 0, 7), blob(2, 1, 5), blob(3, 1, 5));
@@ -230,6 +274,18 @@ fn others_still_there(store: &dyn Store) {
     assert_eq!(counters(254, 300, 2), Ok(vec![254, 255]));
     assert_eq!(counters(255, 255, 9), Ok(vec![255]));
     assert_eq!(counters(9, 8, 9), Ok(Vec::new()));
+
+    assert_eq!(store.trim(&TRIMMED), Ok(Some(b"record".to_vec())));
+    assert_eq!(store.trimming(), Ok(Vec::new()));
+    assert_eq!(store.counters(&TRIMMED, &ANA, 1, 9, 9), Ok(vec![1, 4]));
+    let left = Head {
+        bytes: 7,
+        ..head(ANA, 4)
+    };
+    assert_eq!(store.heads(&TRIMMED), Ok(vec![left, head(BEN, 9)]));
+    let listed = |kind| store.specials(&TRIMMED, kind, 0, 9).map(|all| all.len());
+    assert_eq!(listed(EnvelopeType::Burn), Ok(0));
+    assert_eq!(listed(EnvelopeType::Epoch), Ok(1));
 
     assert_eq!(store.blobs(&SPACE), Ok(vec![blob(1, 0, 7), blob(2, 1, 5)]));
     assert_eq!(store.blobs(&NEIGHBOUR), Ok(vec![blob(3, 1, 5)]));

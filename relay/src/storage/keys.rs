@@ -109,6 +109,24 @@ pub(super) fn arrivals(space: &SpaceId) -> Vec<u8> {
     join(b'n', &[&space.0])
 }
 
+/// Newest trim record of a space.
+pub(super) fn trim(space: &SpaceId) -> Vec<u8> {
+    join(b't', &[&space.0])
+}
+
+/// Says that what the trim record covers may still be here.
+pub(super) fn trimming(space: &SpaceId) -> Vec<u8> {
+    join(TRIMMING[0], &[&space.0])
+}
+
+/// What all keys of [`trimming`] begin with.
+pub(super) const TRIMMING: &[u8; 1] = b"u";
+
+/// The space that such a key names.
+pub(super) fn trimming_of(key: &[u8]) -> Option<SpaceId> {
+    key.strip_prefix(TRIMMING)?.try_into().ok().map(SpaceId)
+}
+
 /// A stored blob; its party and length stand in the key, so that the sum of a space costs no
 /// reading.
 pub(super) fn blob(space: &SpaceId, blob: &Blob) -> Vec<u8> {

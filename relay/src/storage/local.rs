@@ -183,6 +183,33 @@ fn batch_of(log: &Log, writes: Vec<Write>) -> Result<Batch, Error> {
                     arrivals.index(&mut batch, space, special)?;
                 }
             }
+            Write::Forget {
+                space,
+                counters,
+                head,
+            } => {
+                for counter in counters {
+                    batch.delete(keys::envelope(&space, &head.device, counter));
+                }
+                batch.put(keys::head(&space, &head.device), encode_head(&head));
+            }
+            Write::Unlist {
+                space,
+                kind,
+                special,
+            } => batch.delete(keys::special(&space, kind, &special)),
+            Write::Trim {
+                space,
+                record,
+                heads,
+            } => {
+                batch.put(keys::trim(&space), record);
+                batch.put(keys::trimming(&space), Vec::new());
+                for head in heads {
+                    batch.put(keys::head(&space, &head.device), encode_head(&head));
+                }
+            }
+            Write::Trimmed { space } => batch.delete(keys::trimming(&space)),
             Write::Blob { space, blob } => batch.put(keys::blob(&space, &blob), Vec::new()),
             Write::Unblob { space, blob } => batch.delete(keys::blob(&space, &blob)),
             Write::ClaimUses { claim, uses } => {
@@ -286,6 +313,25 @@ impl Store for LocalStore {
         let found = self.log.keys_between(&from, &to, most)?;
         let specials = found.iter().filter_map(|(key, _)| keys::special_of(key));
         Ok(specials.collect())
+    }
+
+    fn trim(&self, space: &SpaceId) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.log.get(&keys::trim(space))?)
+    }
+
+    fn trimming(&self) -> Result<Vec<SpaceId>, StoreError> {
+        let found = self.log.keys_with_prefix(keys::TRIMMING)?;
+        let spaces = found.iter().filter_map(|(key, _)| keys::trimming_of(key));
+        Ok(spaces.collect())
+    }
+
+    fn reclaim(&self) -> Result<u64, StoreError> {
+        Ok(self.log.reclaim()?.freed_bytes)
+    }
+
+    fn erase(&self) -> Result<(), StoreError> {
+        self.log.erase_dead()?;
+        Ok(())
     }
 
     fn blob(&self, space: &SpaceId, id: &BlobId) -> Result<Option<Blob>, StoreError> {

@@ -24,6 +24,9 @@ struct State {
     /// By space, type and number of arrival; the number comes from all spaces together.
     specials: BTreeMap<(SpaceId, u8, u64), (DeviceId, u64)>,
     indexed: BTreeSet<SpaceId>,
+    trims: BTreeMap<SpaceId, Vec<u8>>,
+    trimming: BTreeSet<SpaceId>,
+    reclaimed: u32,
     blobs: BTreeMap<(SpaceId, BlobId), Blob>,
     /// By space, blob and whether it is whole.
     files: BTreeMap<(SpaceId, BlobId, bool), (Instant, Vec<u8>)>,
@@ -100,6 +103,38 @@ impl State {
                     for special in all {
                         self.index(space, special);
                     }
+                }
+                Write::Forget {
+                    space,
+                    counters,
+                    head,
+                } => {
+                    for counter in counters {
+                        self.envelopes.remove(&(space, head.device, counter));
+                    }
+                    self.heads.insert((space, head.device), head);
+                }
+                Write::Unlist {
+                    space,
+                    kind,
+                    special,
+                } => {
+                    let place = (space, kind as u8, special.arrival);
+                    self.specials.remove(&place);
+                }
+                Write::Trim {
+                    space,
+                    record,
+                    heads,
+                } => {
+                    self.trims.insert(space, record);
+                    self.trimming.insert(space);
+                    for head in heads {
+                        self.heads.insert((space, head.device), head);
+                    }
+                }
+                Write::Trimmed { space } => {
+                    self.trimming.remove(&space);
                 }
                 Write::Blob { space, blob } => {
                     self.blobs.insert((space, blob.id), blob);
@@ -178,6 +213,12 @@ impl MemoryStore {
         let mut state = self.lock();
         state.specials.clear();
         state.indexed.clear();
+    }
+
+    /// How often room was given back.
+    #[must_use]
+    pub fn reclaimed(&self) -> u32 {
+        self.lock().reclaimed
     }
 
     /// Makes all files of blobs older.
@@ -298,6 +339,23 @@ impl Store for MemoryStore {
         Ok(found.map(special).collect())
     }
 
+    fn trim(&self, space: &SpaceId) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.lock().trims.get(space).cloned())
+    }
+
+    fn trimming(&self) -> Result<Vec<SpaceId>, StoreError> {
+        Ok(self.lock().trimming.iter().copied().collect())
+    }
+
+    fn reclaim(&self) -> Result<u64, StoreError> {
+        self.lock().reclaimed += 1;
+        Ok(0)
+    }
+
+    fn erase(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     fn blob(&self, space: &SpaceId, id: &BlobId) -> Result<Option<Blob>, StoreError> {
         Ok(self.lock().blobs.get(&(*space, *id)).copied())
     }
@@ -371,13 +429,16 @@ impl BlobFiles for MemoryStore {
             .collect())
     }
 
-    fn begin(&self, space: &SpaceId, blob: &BlobId) -> Result<u64, StoreError> {
+    fn begin(&self, space: &SpaceId, blob: &BlobId) -> Result<(u64, bool), StoreError> {
         let mut state = self.lock();
-        if let Some(file) = state.files.remove(&(*space, *blob, true)) {
+        let whole = state.files.remove(&(*space, *blob, true));
+        let was_whole = whole.is_some();
+        if let Some((_, bytes)) = whole {
+            let file = (Instant::now(), bytes);
             state.files.insert((*space, *blob, false), file);
         }
         let part = state.files.get(&(*space, *blob, false));
-        Ok(part.map_or(0, |(_, bytes)| bytes.len() as u64))
+        Ok((part.map_or(0, |(_, bytes)| bytes.len() as u64), was_whole))
     }
 
     fn read(

@@ -135,6 +135,38 @@ pub enum Write {
         /// Type, author and counter of each.
         all: Vec<(EnvelopeType, DeviceId, u64)>,
     },
+    /// Envelopes of a device are there no more.
+    Forget {
+        /// The space.
+        space: SpaceId,
+        /// Their counters.
+        counters: Vec<u64>,
+        /// The head of the device, with the size of what is left.
+        head: Head,
+    },
+    /// An envelope is listed by its type no more.
+    Unlist {
+        /// The space.
+        space: SpaceId,
+        /// Its type.
+        kind: EnvelopeType,
+        /// How it was listed.
+        special: Special,
+    },
+    /// The newest trim record of a space; from now on [`Store::trimming`] names it.
+    Trim {
+        /// The space.
+        space: SpaceId,
+        /// As received.
+        record: Vec<u8>,
+        /// Heads of devices of which nothing is here: what the record covers.
+        heads: Vec<Head>,
+    },
+    /// What the trim record of a space covers is gone.
+    Trimmed {
+        /// The space.
+        space: SpaceId,
+    },
     /// A blob, whose file is whole.
     Blob {
         /// The space.
@@ -265,6 +297,33 @@ pub trait Store: Send + Sync + 'static {
         from: u64,
         most: usize,
     ) -> Result<Vec<Special>, StoreError>;
+
+    /// The trim record of a space.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn trim(&self, space: &SpaceId) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// The spaces with a trim record of which something covered may still be here.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn trimming(&self) -> Result<Vec<SpaceId>, StoreError>;
+
+    /// Gives the room of what was deleted back to the disk. Takes long; appends and reads go on
+    /// meanwhile. Returns the bytes that were freed.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was given back until then stays so.
+    fn reclaim(&self) -> Result<u64, StoreError>;
+
+    /// Writes everything anew that lies beside something deleted, so that nothing deleted is left
+    /// in any file: keys that open it may still exist somewhere. Takes longer than
+    /// [`Self::reclaim`]; appends and reads go on meanwhile.
+    ///
+    /// # Errors
+    /// As [`Self::reclaim`].
+    fn erase(&self) -> Result<(), StoreError>;
 
     /// A blob, if it is stored.
     ///

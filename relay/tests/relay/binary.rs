@@ -81,12 +81,18 @@ impl Process {
         Client::to(self.listen, self.address.key).await
     }
 
-    async fn member(&self, home: &Home) -> (Client, Frontier) {
+    pub(crate) async fn member(&self, home: &Home) -> (Client, Frontier) {
         let mut client = self.client().await;
         let device = &home.parties[0].device;
         client.say_login(home.id(), device.id(), &device.auth).await;
         let (_, frontier) = client.welcome().await;
         (client, frontier)
+    }
+
+    /// Ends it as a power failure would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Asks it to stop and returns exit code, stdout and stderr.

@@ -9,7 +9,7 @@ use ajar_relay::storage::{Store, StoreError};
 use quinn::VarInt;
 
 use crate::client::{Client, ana_at_home};
-use crate::people::Device;
+use crate::people::{Device, Home};
 use crate::server::{TestRelay, generous};
 use crate::transfer::{Sealed, Stream, begin, get, put};
 
@@ -21,6 +21,13 @@ async fn until(what: impl Fn() -> bool) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     panic!("it never happened");
+}
+
+/// How much of an upload is there.
+fn part_of(relay: &TestRelay, home: &Home, blob: &Sealed) -> u64 {
+    let parts = relay.store.files().list(&home.id(), true).unwrap();
+    let part = parts.iter().find(|part| part.blob == blob.id);
+    part.map_or(0, |part| part.length)
 }
 
 #[tokio::test]
@@ -64,7 +71,7 @@ async fn an_upload_that_is_cut_goes_on_where_it_was() {
         .write_all(&photo.bytes[..500_000])
         .await
         .unwrap();
-    let there = || relay.store.files().begin(&home.id(), &photo.id).unwrap();
+    let there = || part_of(&relay, &home, &photo);
     until(|| there() >= 400_000).await;
     ana.connection.close(VarInt::from_u32(0), b"");
     let ana = Client::member(&relay, &home, &home.parties[0].device).await;
@@ -280,7 +287,7 @@ async fn blobs_and_parts_of_blobs_count_into_the_quota() {
         .write_all(&parts.bytes[..130_000])
         .await
         .unwrap();
-    let there = || relay.store.files().begin(&home.id(), &parts.id).unwrap();
+    let there = || part_of(&relay, &home, &parts);
     until(|| there() >= 65_536).await;
     stream.send.finish().unwrap();
     stream.refusal().await;
@@ -313,7 +320,7 @@ async fn a_full_disk_refuses_keeps_what_came_and_goes_on() {
         .write_all(&photo.bytes[..200_000])
         .await
         .unwrap();
-    let part = || relay.store.files().begin(&home.id(), &photo.id).unwrap();
+    let part = || part_of(&relay, &home, &photo);
     until(|| part() > 100_000).await;
     relay.store.set_fault(Some(StoreError::DiskFull));
     let _ = stream.send.write_all(&photo.bytes[200_000..]).await;
@@ -409,4 +416,72 @@ async fn one_space_cannot_take_all_transfers() {
             Err(reason) => assert_eq!(reason, Refusal::TooMany),
         }
     }
+}
+
+#[tokio::test]
+async fn an_upload_that_was_cut_a_week_ago_is_swept_and_one_of_yesterday_is_not() {
+    let relay = TestRelay::start().await;
+    let (home, ana) = ana_at_home(&relay).await;
+    let (old, new) = (Sealed::new(1, 200_000), Sealed::new(2, 200_000));
+    for (blob, days) in [(&old, 6), (&new, 1)] {
+        let (mut stream, _) = begin(&ana.connection, blob, blob.length()).await.unwrap();
+        stream.send.write_all(&blob.bytes[..100_000]).await.unwrap();
+        stream.send.finish().unwrap();
+        stream.refusal().await;
+        relay.store.age_files(Duration::from_secs(days * 24 * 3600));
+    }
+    drop(ana);
+    let relay = relay.restart().await;
+    until(|| part_of(&relay, &home, &old) == 0).await;
+    assert_eq!(part_of(&relay, &home, &new), 100_000);
+    let ana = Client::member(&relay, &home, &home.parties[0].device).await;
+    assert_eq!(put(&ana.connection, &new).await, Ok(100_000));
+    assert_eq!(put(&ana.connection, &old).await, Ok(0));
+}
+
+#[tokio::test]
+async fn files_of_a_store_that_was_lost_are_kept_for_a_week() {
+    let relay = TestRelay::start().await;
+    let (home, ana) = ana_at_home(&relay).await;
+    let photo = Sealed::new(1, 100_000);
+    put(&ana.connection, &photo).await.unwrap();
+    relay.store.forget_blobs();
+    relay.store.age_files(Duration::from_secs(365 * 24 * 3600));
+    drop(ana);
+    let relay = relay.restart().await;
+    until(|| part_of(&relay, &home, &photo) == photo.length()).await;
+    let ana = Client::member(&relay, &home, &home.parties[0].device).await;
+    assert_eq!(put(&ana.connection, &photo).await, Ok(photo.length()));
+    let came = get(&ana.connection, photo.id, 0).await.unwrap();
+    assert_eq!(came.1, photo.bytes);
+}
+
+#[tokio::test]
+async fn a_clean_stop_lets_a_transfer_come_to_its_end() {
+    let relay = TestRelay::start().await;
+    let (home, ana) = ana_at_home(&relay).await;
+    let photo = Sealed::new(1, 400_000);
+    let (mut stream, _) = begin(&ana.connection, &photo, photo.length())
+        .await
+        .unwrap();
+    stream
+        .send
+        .write_all(&photo.bytes[..100_000])
+        .await
+        .unwrap();
+    until(|| part_of(&relay, &home, &photo) > 0).await;
+    let store = std::sync::Arc::clone(&relay.store);
+    let (stopped, heard) = tokio::join!(relay.stop(), async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        stream
+            .send
+            .write_all(&photo.bytes[100_000..])
+            .await
+            .unwrap();
+        stream.send.finish().unwrap();
+        stream.hear().await
+    });
+    stopped.unwrap();
+    assert_eq!(heard, BlobReply::Stored);
+    assert_eq!(store.blobs(&home.id()).unwrap().len(), 1);
 }

@@ -21,6 +21,8 @@ mod mailbox;
 #[cfg(test)]
 mod old_folder;
 #[cfg(test)]
+mod on_disk;
+#[cfg(test)]
 mod outranking;
 #[cfg(test)]
 mod people;
@@ -34,3 +36,5 @@ mod server;
 mod strangers;
 #[cfg(test)]
 mod transfer;
+#[cfg(test)]
+mod trim;

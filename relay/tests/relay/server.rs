@@ -89,6 +89,11 @@ impl TestRelay {
 
     /// Stops it, waits for its end, and starts it again with what it has stored and its key.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_after(|| {}).await
+    }
+
+    /// As [`Self::restart`], with something done in between.
+    pub(crate) async fn restart_after(self, between: impl FnOnce()) -> Self {
         let Self {
             store,
             data,
@@ -99,6 +104,7 @@ impl TestRelay {
         } = self;
         drop(stop);
         served.await.unwrap().unwrap();
+        between();
         Self::run(dir, data, store, generous()).await
     }
 

@@ -36,6 +36,38 @@ fn ana_writes_closes_and_finds_everything_again() {
 }
 
 #[test]
+fn keys_between_two_come_a_bounded_number_at_a_time_wherever_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = small().open(folder.path()).unwrap();
+    let name = |n: u32| format!("ana/{n:03}");
+    for n in 0..100 {
+        log.append(put(&name(n), "a day")).unwrap();
+    }
+    let between = |from: &str, to: &str, most| -> Vec<String> {
+        let found = log.keys_between(from.as_bytes(), to.as_bytes(), most);
+        let keys = found.unwrap().into_iter();
+        keys.map(|(key, _)| String::from_utf8(key).unwrap())
+            .collect()
+    };
+    // In the index, then with newer changes on top of it.
+    log.stats().unwrap();
+    assert_eq!(between("ana/", "ana0", 1000).len(), 100);
+    for n in 0..50 {
+        log.append(delete(&name(n))).unwrap();
+    }
+    log.append(put("ana/0605", "a night")).unwrap();
+    assert_eq!(between("ana/", "ana0", 2), [name(50), name(51)]);
+    assert_eq!(
+        between(&name(60), &name(62), 9),
+        [name(60), "ana/0605".to_owned(), name(61)]
+    );
+    assert_eq!(between("ana/", "ana0", 1000).len(), 51);
+    assert!(between("ana/099", "ana/099", 9).is_empty());
+    assert!(between("b", "a", 9).is_empty());
+    assert!(between("ana/", "ana0", 0).is_empty());
+}
+
+#[test]
 fn dropping_the_log_keeps_as_much_as_closing_it() {
     let folder = tempfile::tempdir().unwrap();
     let log = small().open(folder.path()).unwrap();
