@@ -91,6 +91,8 @@ pub struct BurnStatus {
     pub confirmed: usize,
     /// Active devices of both.
     pub of: usize,
+    /// Those of them that have not.
+    pub waits_for: Vec<DeviceId>,
     /// The keys to encrypted leftovers are destroyed on this device.
     pub keys_destroyed: bool,
 }
@@ -588,19 +590,21 @@ impl<S: Store> Replica<S> {
         let active = self.active_devices();
         let state = |burn: &Burning| {
             let seen = self.answer_to(burn);
-            let confirmed = active
+            let has = |device: &DeviceId| {
+                burn.done || seen.is_some_and(|seen| self.has_endorsed(seen, device))
+            };
+            let waits_for: Vec<DeviceId> = active
                 .iter()
-                .filter(|device| seen.is_some_and(|seen| self.has_endorsed(seen, device)));
+                .filter(|device| !has(device))
+                .copied()
+                .collect();
             BurnStatus {
                 docs: burn.docs.clone(),
                 own: self.is_own(&burn.device),
                 at_ms: burn.at_ms,
-                confirmed: if burn.done {
-                    active.len()
-                } else {
-                    confirmed.count()
-                },
+                confirmed: active.len() - waits_for.len(),
                 of: active.len(),
+                waits_for,
                 keys_destroyed: burn.done && !self.folded.scrub,
             }
         };

@@ -7,9 +7,48 @@ use crate::clock::Now;
 use crate::error::EngineError;
 use crate::output::Outputs;
 use crate::replica::Replica;
+use crate::snapshot::{Standing, reaches};
 use crate::store::Store;
 
 impl<S: Store> Replica<S> {
+    /// Whether something is left to do for which it must stay connected.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`].
+    pub fn has_errands(&mut self, now: Now) -> Result<bool, EngineError> {
+        let under_way = self.starting.is_some()
+            || self.comparing.is_some()
+            || self.making.is_some()
+            || self.sweeps()
+            || self.owes_scrub();
+        if under_way {
+            return Ok(true);
+        }
+        if !self.caught_up() || self.may_write().is_err() {
+            return Ok(false);
+        }
+        if self.is_trimming(now)? || self.snapshot_due()? {
+            return Ok(true);
+        }
+        self.owes_word()
+    }
+
+    /// Whether a snapshot is to be compared, or an endorsement to be written now.
+    fn owes_word(&mut self) -> Result<bool, EngineError> {
+        for seen in self.folded.seen.clone() {
+            let owed = match seen.standing {
+                Standing::New => reaches(&self.progress.frontier, &seen.cover),
+                Standing::Same if self.space.partner().is_none() => true,
+                Standing::Same => self.waits_for_burn(&seen),
+                Standing::Endorsed | Standing::Differs => false,
+            };
+            if owed {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Does what is due. To be called after messages were received and when time has passed.
     ///
     /// # Errors

@@ -95,3 +95,90 @@ impl<S: Store> Replica<S> {
         self.directory.remove(doc, &mut self.store)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ajar_crypto::RecoveryPhrase;
+    use automerge::transaction::Transactable;
+    use automerge::{Automerge, AutomergeError, ROOT};
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+
+    use super::*;
+    use crate::clock::Now;
+    use crate::documents::Ownership;
+    use crate::pairing::OwnHalf;
+    use crate::store::MemoryStore;
+    use crate::table::{RowQuery, Summarize, Summary};
+
+    struct Same;
+
+    impl Summarize for Same {
+        fn version(&self) -> u32 {
+            1
+        }
+
+        fn summarize(&self, _: &Automerge) -> Option<Summary> {
+            Some(Summary {
+                shelf: 1,
+                sort: 1,
+                head: b"line".to_vec(),
+                text: "words".to_owned(),
+            })
+        }
+    }
+
+    #[test]
+    fn a_removed_document_is_in_no_list_and_nothing_of_it_is_stored() {
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let now = Now {
+            wall_ms: 1_767_225_600_000,
+            elapsed: std::time::Duration::ZERO,
+        };
+        let words = RecoveryPhrase::generate(&mut rng).unwrap();
+        let slot = words.slot_keys(0).unwrap().public();
+        let half = OwnHalf::new(now, &mut rng, &slot).unwrap();
+        let store = MemoryStore::default();
+        let mut home = Replica::create(store.clone(), half.found_private().unwrap()).unwrap();
+        home.with_summarize(Arc::new(Same));
+        let mut docs = Vec::new();
+        for _ in 0..3 {
+            let doc = home.new_document_id(Ownership::Mine, &mut rng).unwrap();
+            // Enough for a base and some chunks.
+            for n in 0..40 {
+                home.change(now, &mut rng, doc, |tx| {
+                    tx.put(ROOT, "n", n)?;
+                    Ok::<_, AutomergeError>(())
+                })
+                .unwrap();
+            }
+            docs.push(doc);
+        }
+        let gone = docs.remove(1);
+        let row = home.row(&gone).unwrap().unwrap();
+        assert!(row.generation > 0 && row.chunks > 0 && row.in_table);
+        assert!(home.remove_document(&gone).unwrap());
+        assert!(!home.remove_document(&gone).unwrap());
+        home.commit().unwrap();
+        for _ in 0..2 {
+            let ids: Vec<DocId> = home.documents().unwrap().iter().map(|doc| doc.id).collect();
+            assert_eq!(ids, docs);
+            assert_eq!(home.status().documents, 2);
+            let rows = home.rows(&RowQuery::default()).unwrap();
+            assert_eq!(rows.len(), 2);
+            assert!(rows.iter().all(|row| row.doc != gone));
+            assert!(home.document(&gone).is_err());
+            home = Replica::open(store.clone()).unwrap();
+            home.with_summarize(Arc::new(Same));
+        }
+        let mut store = store;
+        let mut left = vec![Key::DocRow(gone), Key::DocBase(gone, row.generation)];
+        left.extend((0..40).map(|n| Key::DocChunk(gone, row.generation, n)));
+        for key in left {
+            assert_eq!(store.load(&key).unwrap(), None, "{key:?}");
+        }
+        assert!(home.check().findings.is_empty());
+    }
+}

@@ -209,7 +209,7 @@ impl<S: Store> Replica<S> {
             self.cache.drop_doc(&doc);
             let batch = &mut self.pending.batch;
             self.directory.update(doc, &mut self.store, |row| {
-                store_anew(row, &remade.loaded, remade.chunks, batch)
+                store_anew(row, &remade.loaded.doc, remade.chunks, batch)
             })?;
             self.touch(doc)?;
             self.pending.events.push(Event::DocumentChanged {

@@ -165,7 +165,9 @@ fn not_listed() -> Summary {
     }
 }
 
-fn unreadable() -> Summary {
+/// What is kept of a record that cannot be read.
+#[must_use]
+pub fn unreadable() -> Summary {
     Summary {
         shelf: 0,
         sort: UNREADABLE,

@@ -126,6 +126,8 @@ pub(crate) struct Directory {
     pages: BTreeMap<u32, Vec<DocId>>,
     changed: BTreeSet<u32>,
     clock: u64,
+    /// Rows from which on some are forgotten.
+    full_at: usize,
 }
 
 impl Directory {
@@ -251,6 +253,7 @@ impl Directory {
         let last = self.counts.places / PER_PAGE;
         self.pages.retain(|number, _| *number == last);
         self.forget_some();
+        self.full_at = 0;
     }
 
     /// A new row in the next place.
@@ -283,8 +286,9 @@ impl Directory {
     }
 
     fn keep(&mut self, doc: DocId, row: Option<DocMeta>, dirty: bool) {
-        if self.rows.len() >= 2 * KEPT {
+        if self.rows.len() >= self.full_at.max(2 * KEPT) {
             self.forget_some();
+            self.full_at = self.rows.len() + KEPT / 2;
         }
         self.clock += 1;
         let used = self.clock;

@@ -41,7 +41,7 @@ impl Loaded {
         }
     }
 
-    pub(crate) fn from_doc(doc: Automerge) -> Self {
+    fn from_doc(doc: Automerge) -> Self {
         let mut latest = Past::new();
         let mut ops: u64 = 0;
         for change in doc.get_changes_meta(&[]) {
@@ -204,17 +204,17 @@ pub(crate) fn store_chunk(meta: &mut DocMeta, loaded: &Loaded, chunk: Vec<u8>, b
     batch.put(Key::DocBase(meta.doc, meta.generation), base);
 }
 
-/// Replaces the stored form of a document by these chunks, which `loaded` was made from.
+/// Replaces the stored form of a document by these chunks, which `doc` was made from.
 pub(crate) fn store_anew(
     meta: &mut DocMeta,
-    loaded: &Loaded,
+    doc: &Automerge,
     chunks: Vec<Vec<u8>>,
     batch: &mut Batch,
 ) {
     delete_stored(meta, batch);
     meta.bytes = chunks.iter().map(|chunk| chunk.len() as u64).sum();
     let many = chunks.len() >= COMPACT_AT as usize;
-    if let Some(base) = many.then(|| compact(&loaded.doc)).flatten() {
+    if let Some(base) = many.then(|| compact(doc)).flatten() {
         meta.generation += 1;
         meta.chunks = 0;
         batch.put(Key::DocBase(meta.doc, meta.generation), base);
@@ -228,24 +228,24 @@ pub(crate) fn store_anew(
     }
 }
 
-/// Replaces the stored form of a document by a compact one: `saved`, if that is what `loaded` was
+/// Replaces the stored form of a document by a compact one: `saved`, if that is what `doc` was
 /// made from.
 pub(crate) fn store_base(
     meta: &mut DocMeta,
-    loaded: &Loaded,
+    doc: &Automerge,
     saved: Option<Vec<u8>>,
     batch: &mut Batch,
 ) {
     let base = match saved {
         Some(saved) if saved.len() <= LARGEST_BASE => Some(saved),
-        _ => compact(&loaded.doc),
+        _ => compact(doc),
     };
     let Some(base) = base else {
-        let changes = loaded.doc.get_changes(&[]);
+        let changes = doc.get_changes(&[]);
         let chunks = changes
             .iter()
             .map(|change| encode_chunk([change.raw_bytes()]));
-        return store_anew(meta, loaded, chunks.collect(), batch);
+        return store_anew(meta, doc, chunks.collect(), batch);
     };
     delete_stored(meta, batch);
     meta.generation += 1;

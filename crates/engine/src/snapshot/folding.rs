@@ -32,32 +32,31 @@ impl<S: Store> Replica<S> {
         };
         let mut good: Vec<Seen> = self.folded.seen.iter().filter(good).cloned().collect();
         good.sort_by_key(|seen| extent(&seen.cover));
-        let mut ripe = None;
         while let Some(seen) = good.pop() {
             let age = now.wall_ms.saturating_sub(seen.seen_ms);
             let is_ripe = match self.waits_for_burn(&seen) {
                 true => self.burn_is_confirmed(&seen)?,
                 false => at_once || age >= SEVEN_DAYS_MS,
             };
-            if is_ripe {
-                ripe = Some(seen);
-                break;
+            // The newest may lack the word of the other party, and an older one have it.
+            if is_ripe && let Some(record) = self.record_of(&seen)? {
+                return Ok(Some(record));
             }
         }
-        let Some(seen) = ripe else {
-            return Ok(None);
-        };
+        Ok(None)
+    }
+
+    /// The record of a snapshot, if a device of each party has signed it.
+    fn record_of(&mut self, seen: &Seen) -> Result<Option<TrimRecord>, EngineError> {
         let Some(snapshot) = self.snapshot_of(&seen.name)? else {
             return Ok(None);
         };
         let statement = statement(self.space.id, seen.name, &snapshot);
+        let own = self.space.device;
         let mut signatures = seen.endorsed.clone();
-        if !signatures
-            .iter()
-            .any(|(signer, _)| *signer == self.space.device)
-        {
-            let signature = self.space.secrets.sign_relay_command(&statement.hash());
-            signatures.push((self.space.device, signature));
+        if !signatures.iter().any(|(signer, _)| *signer == own) {
+            let hash = statement.hash();
+            signatures.push((own, self.space.secrets.sign_relay_command(&hash)));
         }
         let active = |device: &DeviceId| {
             let known = self.space.device(device);
@@ -96,6 +95,28 @@ impl<S: Store> Replica<S> {
         }
         uplink.trimming = Some(record.clone());
         Ok(vec![ClientMsg::Trim(record.encode())])
+    }
+
+    /// Whether the relay is being asked to give something up, or is to be.
+    pub(crate) fn is_trimming(&mut self, now: Now) -> Result<bool, EngineError> {
+        let asked = self.uplink.as_ref().map(|uplink| {
+            let tried = uplink.trims.clone();
+            (uplink.trimming.is_some(), tried)
+        });
+        let Some((waiting, tried)) = asked else {
+            return Ok(false);
+        };
+        if waiting {
+            return Ok(true);
+        }
+        let ripe = self.trim_record(now, false)?;
+        Ok(ripe.is_some_and(|record| !tried.contains(&record.statement.snapshot.id)))
+    }
+
+    /// Envelopes of all devices that are given up here.
+    #[must_use]
+    pub fn folded_envelopes(&self) -> u64 {
+        extent(&self.folded.floors)
     }
 
     /// As [`Self::trim_when_ripe`], without waiting seven days: somebody wants the room.

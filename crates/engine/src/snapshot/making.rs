@@ -87,6 +87,8 @@ impl<S: Store> Replica<S> {
         if self.starting.is_some() {
             return Err(Misuse::NeedsRelay.into());
         }
+        // Rows from before there was a table do not say which shelf a document stands on.
+        self.ensure_table()?;
         self.making = Some(Making::default());
         let base = self.folded.base.clone();
         let mut open = BTreeSet::new();
@@ -361,11 +363,26 @@ impl<S: Store> Replica<S> {
 
     /// Adds a pack to the list, with its documents.
     pub(crate) fn add_pack(&mut self, pack: PackRef, docs: &[DocId]) -> Result<(), EngineError> {
-        self.folded.obsolete.retain(|blob| *blob != pack.blob);
         let number = self.folded.base.number();
         for doc in docs {
             self.file(doc, 0, number)?;
         }
+        self.list_pack(pack, number, docs);
+        Ok(())
+    }
+
+    /// Adds a pack to the list; the rows of its documents name it already.
+    pub(crate) fn list_pack(&mut self, pack: PackRef, number: u32, docs: &[DocId]) {
+        self.folded.obsolete.retain(|blob| *blob != pack.blob);
+        // From a beginning that was given up; its documents are in the new one.
+        let packs = self.folded.base.packs.iter();
+        let same = packs.filter(|known| known.pack.blob == pack.blob);
+        let same: Vec<u32> = same.map(|known| known.number).collect();
+        for number in &same {
+            self.pending.batch.delete(Key::PackDocs(*number));
+        }
+        let base = &mut self.folded.base.packs;
+        base.retain(|known| !same.contains(&known.number));
         let list = encode_docs(docs);
         self.pending.batch.put(Key::PackDocs(number), list);
         self.folded.base.packs.push(BasePack {
@@ -374,7 +391,6 @@ impl<S: Store> Replica<S> {
             dirty: false,
         });
         self.folded.touch_base();
-        Ok(())
     }
 
     /// Notes in the row of a document which pack it is in; `from` 0 for whatever it was in.

@@ -18,7 +18,7 @@ use super::pack::{OpenedDoc, OpenedPack};
 use super::state::Standing;
 use super::{Beyond, Relation, extent, reaches, relation};
 use crate::clock::Now;
-use crate::documents::{Loaded, Owner, owner, store_base};
+use crate::documents::{DocMeta, Owner, owner, store_base};
 use crate::epochs::Verdict;
 use crate::error::EngineError;
 use crate::inbox::Plain;
@@ -28,7 +28,7 @@ use crate::replica::Replica;
 use crate::store::{Key, Store};
 
 /// Snapshots and endorsements that are looked at in one bootstrap.
-const SNAPSHOTS: usize = 8;
+const SNAPSHOTS: usize = 9;
 const ENDORSEMENTS: usize = 256;
 
 /// What a relay has sent for a bootstrap.
@@ -47,7 +47,8 @@ pub(crate) struct Starting {
     trim: Vec<u8>,
     /// Packs that are not here yet, newest shelf first.
     left: VecDeque<PackRef>,
-    packs: Vec<(PackRef, Vec<DocId>)>,
+    /// Those that are, by their number here.
+    packs: Vec<(u32, Vec<DocId>)>,
     beyond: Beyond,
 }
 
@@ -305,6 +306,15 @@ impl<S: Store> Replica<S> {
         if is_own(&name.device) {
             return Ok(true);
         }
+        // Whoever signed the trim to it has endorsed it.
+        let signed = boot
+            .trim
+            .iter()
+            .filter(|record| record.statement == super::statement(self.space.id, *name, snapshot));
+        let mut signers = signed.flat_map(|record| &record.signatures);
+        if signers.any(|(device, _)| is_own(device)) {
+            return Ok(true);
+        }
         let candidates: Vec<VerifiedEnvelope> = boot
             .endorsements
             .iter()
@@ -421,13 +431,14 @@ impl<S: Store> Replica<S> {
             return Ok(Outputs::default());
         };
         starting.left.remove(wanted);
+        let number = self.folded.base.number();
         let mut docs = Vec::with_capacity(pack.docs.len());
         for packed in pack.docs {
             let doc = packed.doc;
             if self.folded.burned.contains(&doc) {
                 continue;
             }
-            if !self.take_packed(&starting, packed)? {
+            if !self.take_packed(&starting, number, packed)? {
                 let (device, counter) = (starting.name.device, starting.name.counter);
                 self.pending = crate::replica::Pending::default();
                 self.reread()?;
@@ -440,7 +451,9 @@ impl<S: Store> Replica<S> {
             }
             docs.push(doc);
         }
-        starting.packs.push((pack.reference, docs));
+        // What the next snapshot builds on, also if this beginning never comes to its end.
+        self.list_pack(pack.reference.clone(), number, &docs);
+        starting.packs.push((number, docs));
         let mut send = Vec::new();
         if starting.left.is_empty() {
             self.end_start(now, starting, &mut send)?;
@@ -452,7 +465,12 @@ impl<S: Store> Replica<S> {
     }
 
     /// Takes in one document; `false` when what is here is not part of it.
-    fn take_packed(&mut self, starting: &Starting, packed: OpenedDoc) -> Result<bool, EngineError> {
+    fn take_packed(
+        &mut self,
+        starting: &Starting,
+        number: u32,
+        packed: OpenedDoc,
+    ) -> Result<bool, EngineError> {
         let OpenedDoc { doc, saved, loaded } = packed;
         let row = self.row(&doc)?;
         let here = row.filter(|row| row.exists());
@@ -463,7 +481,12 @@ impl<S: Store> Replica<S> {
                 let local = self.cache.load(&row, &mut self.store, batch)?;
                 let beyond = starting.beyond.get(&doc);
                 match relation(&local.doc, &loaded, beyond) {
-                    Relation::Equal | Relation::More => return Ok(true),
+                    Relation::Equal | Relation::More => {
+                        self.soil(&doc, row.pack);
+                        let file = |row: &mut DocMeta| row.pack = number;
+                        self.directory.update(doc, &mut self.store, file)?;
+                        return Ok(true);
+                    }
                     Relation::Less => {
                         let mut whole = loaded;
                         let extra = whole.merge(&mut local.doc.clone());
@@ -476,14 +499,16 @@ impl<S: Store> Replica<S> {
                 }
             }
         };
-        let loaded = Loaded::from_doc(loaded);
+        if let Some(row) = row {
+            self.soil(&doc, row.pack);
+        }
         let batch = &mut self.pending.batch;
         self.directory.update(doc, &mut self.store, |row| {
             store_base(row, &loaded, saved, batch);
+            row.pack = number;
         })?;
-        // Its row is made from memory, while it is there.
-        self.cache.insert(doc, loaded);
-        self.touch(doc)?;
+        self.cache.drop_doc(&doc);
+        self.touch_at_hand(&doc, &loaded)?;
         let place = owner(&doc).and_then(Owner::place);
         let place = place.unwrap_or(self.space.place);
         self.pending.events.push(Event::DocumentChanged {
@@ -535,14 +560,11 @@ impl<S: Store> Replica<S> {
         if !trim.is_empty() {
             self.folded.trim = trim;
         }
-        let old: Vec<u32> = self.folded.base.packs.iter().map(|p| p.number).collect();
+        let new: BTreeSet<u32> = packs.iter().map(|(number, _)| *number).collect();
+        let all = self.folded.base.packs.iter().map(|pack| pack.number);
+        let old: Vec<u32> = all.filter(|number| !new.contains(number)).collect();
         for number in old {
             self.drop_pack(number)?;
-        }
-        let mut packed = BTreeSet::new();
-        for (pack, docs) in packs {
-            packed.extend(docs.iter().copied());
-            self.add_pack(pack, &docs)?;
         }
         for doc in beyond.keys() {
             if let Some(row) = self.row(doc)? {
@@ -558,11 +580,7 @@ impl<S: Store> Replica<S> {
     }
 
     /// Whether a document here is in none of the packs, though it was there at the cover.
-    fn lacks(
-        &mut self,
-        packs: &[(PackRef, Vec<DocId>)],
-        beyond: &Beyond,
-    ) -> Result<bool, EngineError> {
+    fn lacks(&mut self, packs: &[(u32, Vec<DocId>)], beyond: &Beyond) -> Result<bool, EngineError> {
         let there: BTreeMap<DocId, ()> = packs
             .iter()
             .flat_map(|(_, docs)| docs.iter().map(|doc| (*doc, ())))

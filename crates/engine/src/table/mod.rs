@@ -24,7 +24,7 @@ use crate::replica::Replica;
 use crate::store::{Batch, Key, Store, StoreError};
 
 use index::Index;
-use page::{Expander, HEAD, Page, Place, Row, TEXT};
+use page::{HEAD, Page, Place, Row, TEXT, Zstd};
 pub use query::{RowQuery, TableRow};
 
 /// Documents whose rows wait for the commit. All of them are still in memory then.
@@ -70,6 +70,11 @@ pub trait Summarize: Send + Sync {
     /// the replica after every change, with content that anybody may have written; a panic
     /// counts as `None`.
     fn summarize(&self, doc: &Automerge) -> Option<Summary>;
+
+    /// What is to be said of a document that cannot be read from the disk.
+    fn damaged(&self) -> Option<Summary> {
+        None
+    }
 }
 
 /// Whether there is a table.
@@ -118,7 +123,7 @@ pub(crate) struct Table {
     gone: bool,
     /// The table is being made anew: its index is written at the end.
     building: bool,
-    zstd: Expander,
+    zstd: Zstd,
     clock: u64,
 }
 
@@ -132,7 +137,7 @@ impl Default for Table {
             changed_index: false,
             gone: false,
             building: false,
-            zstd: Expander::default(),
+            zstd: Zstd::default(),
             clock: 0,
         }
     }
@@ -290,7 +295,7 @@ impl Table {
     /// Puts changed pages into a batch.
     fn flush(&mut self, batch: &mut Batch) -> Result<(), Trouble> {
         for (number, held) in self.pages.iter_mut().filter(|(_, held)| held.changed) {
-            let record = held.page.encode().ok_or(Trouble::Damaged)?;
+            let record = held.page.encode(&mut self.zstd).ok_or(Trouble::Damaged)?;
             batch.put(Key::TablePage(*number), record);
             held.changed = false;
         }
@@ -388,6 +393,23 @@ impl<S: Store> Replica<S> {
         Ok(())
     }
 
+    /// Makes the row of a document that is at hand and need not be kept in memory for it.
+    pub(crate) fn touch_at_hand(
+        &mut self,
+        doc: &DocId,
+        at_hand: &Automerge,
+    ) -> Result<(), EngineError> {
+        let Some(by) = self.table.summarize.clone() else {
+            return self.touch(*doc);
+        };
+        self.table.touched.remove(doc);
+        if let Some(row) = self.row(doc)? {
+            let summary = summarize(&*by, at_hand);
+            self.put_row(row, summary)?;
+        }
+        Ok(())
+    }
+
     /// Nobody says what rows should hold: a table that is there does not fit any more.
     fn let_go(&mut self) -> Result<(), EngineError> {
         if !self.table.gone && self.store.load(&Key::TableIndex)?.is_some() {
@@ -397,8 +419,8 @@ impl<S: Store> Replica<S> {
         Ok(())
     }
 
-    /// What is to be said of a document; one that cannot be read has nothing.
-    fn summary(
+    /// What is to be said of a document.
+    pub(super) fn summary(
         &mut self,
         row: &DocMeta,
         by: &dyn Summarize,
@@ -409,7 +431,9 @@ impl<S: Store> Replica<S> {
         let (store, pending) = (&mut self.store, &self.pending.batch);
         match self.cache.load(row, store, pending) {
             Ok(loaded) => Ok(summarize(by, &loaded.doc)),
-            Err(EngineError::Damaged(_) | EngineError::Store(StoreError::Damaged(_))) => Ok(None),
+            Err(EngineError::Damaged(_) | EngineError::Store(StoreError::Damaged(_))) => {
+                Ok(by.damaged())
+            }
             Err(error) => Err(error),
         }
     }
@@ -477,7 +501,7 @@ impl<S: Store> Replica<S> {
     }
 
     /// Makes sure that there is a table, if there can be one.
-    fn ensure_table(&mut self) -> Result<(), EngineError> {
+    pub(crate) fn ensure_table(&mut self) -> Result<(), EngineError> {
         self.look()?;
         if self.table.is_ready() {
             return Ok(());

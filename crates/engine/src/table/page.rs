@@ -7,8 +7,8 @@ use ajar_protocol::codec::Writer;
 pub(super) type Place = (i64, DocId);
 
 /// Size from which on a page with several rows is split, in bytes before compression. Smaller
-/// pages cost a search more reads, larger ones cost an edit more writing.
-pub(super) const PAGE: usize = 48 << 10;
+/// pages cost a search more reads, larger ones cost every edit more writing.
+pub(super) const PAGE: usize = 24 << 10;
 /// Longest head of a row, in bytes.
 pub(super) const HEAD: usize = 4 << 10;
 /// Longest text of a row, in bytes.
@@ -70,7 +70,7 @@ pub(super) struct Page(Vec<u8>);
 
 impl Page {
     /// Reads a stored page; `None` when it does not hold.
-    pub(super) fn decode(record: &[u8], zstd: &mut Expander) -> Option<Self> {
+    pub(super) fn decode(record: &[u8], zstd: &mut Zstd) -> Option<Self> {
         let (version, rest) = record.split_first()?;
         let (length, packed) = rest.split_first_chunk()?;
         let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
@@ -91,8 +91,8 @@ impl Page {
     }
 
     /// The stored form: `u8 1 ‖ u32 length ‖ zstd`. `None` when zstd fails.
-    pub(super) fn encode(&self) -> Option<Vec<u8>> {
-        let packed = zstd::bulk::compress(&self.0, LEVEL).ok()?;
+    pub(super) fn encode(&self, zstd: &mut Zstd) -> Option<Vec<u8>> {
+        let packed = zstd.pack(&self.0)?;
         let mut out = Writer::with_capacity(5 + packed.len());
         out.u8(VERSION).u32(u32::try_from(self.0.len()).ok()?);
         out.raw(&packed);
@@ -178,14 +178,25 @@ impl Page {
     }
 }
 
-/// Undoes the compression of pages. Making one is not free, so it is kept.
+/// Packs pages and undoes it. What that needs costs more to make than to use, so it is kept.
 #[derive(Default)]
-pub(super) struct Expander(Option<zstd::bulk::Decompressor<'static>>);
+pub(super) struct Zstd {
+    packs: Option<zstd::bulk::Compressor<'static>>,
+    expands: Option<zstd::bulk::Decompressor<'static>>,
+}
 
-impl Expander {
+impl Zstd {
+    fn pack(&mut self, page: &[u8]) -> Option<Vec<u8>> {
+        let zstd = match &mut self.packs {
+            Some(zstd) => zstd,
+            empty => empty.insert(zstd::bulk::Compressor::new(LEVEL).ok()?),
+        };
+        zstd.compress(page).ok()
+    }
+
     /// What `packed` holds, if that is no more than `limit` bytes.
     fn expand(&mut self, packed: &[u8], limit: usize) -> Option<Vec<u8>> {
-        let zstd = match &mut self.0 {
+        let zstd = match &mut self.expands {
             Some(zstd) => zstd,
             empty => empty.insert(zstd::bulk::Decompressor::new().ok()?),
         };
@@ -230,14 +241,15 @@ mod tests {
         assert!(page.remove(place(5)) && !page.remove(place(5)));
         assert_eq!(places(&page), [0, 3, 9].map(place));
         assert_eq!(page.rows().nth(1).unwrap(), row(3, b"sea"));
-        let record = page.encode().unwrap();
-        let again = Page::decode(&record, &mut Expander::default());
+        let mut zstd = Zstd::default();
+        let record = page.encode(&mut zstd).unwrap();
+        let again = Page::decode(&record, &mut zstd);
         assert_eq!(again, Some(page));
     }
 
     #[test]
     fn a_page_that_grows_is_split_in_the_middle_or_behind_what_came_last() {
-        let text = vec![b'x'; 5000];
+        let text = vec![b'x'; 2500];
         let mut middle = page(&[1, 2, 3, 4, 5, 6, 7, 8, 9], &text);
         assert_eq!(middle.split(place(9)), None);
         let mut end = middle.clone();
@@ -252,15 +264,16 @@ mod tests {
         let long = vec![b'x'; TEXT];
         let mut alone = page(&[1], &long);
         assert_eq!(alone.split(place(1)), None);
-        let record = alone.encode().unwrap();
-        let read = Page::decode(&record, &mut Expander::default());
+        let mut zstd = Zstd::default();
+        let record = alone.encode(&mut zstd).unwrap();
+        let read = Page::decode(&record, &mut zstd);
         assert_eq!(read, Some(alone));
     }
 
     #[test]
     fn what_is_no_page_is_refused_and_nothing_expands_without_end() {
-        let mut zstd = Expander::default();
-        let record = page(&[1, 2], b"rain").encode().unwrap();
+        let mut zstd = Zstd::default();
+        let record = page(&[1, 2], b"rain").encode(&mut zstd).unwrap();
         for cut in 0..record.len() {
             assert_eq!(Page::decode(&record[..cut], &mut zstd), None, "{cut}");
         }

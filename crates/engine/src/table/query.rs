@@ -9,7 +9,7 @@ use super::page::{Page, Row};
 use super::{State, Trouble, load};
 use crate::error::EngineError;
 use crate::replica::Replica;
-use crate::store::{Key, Store};
+use crate::store::{Key, Store, StoreError};
 
 /// Rows that are given beyond the limit because they sort as the last one within it.
 const TIES: usize = 1024;
@@ -79,7 +79,11 @@ impl<S: Store> Replica<S> {
         if self.table.summarize.is_none() {
             return Ok(Vec::new());
         }
-        self.ensure_table()?;
+        match self.ensure_table() {
+            // There is no room to make it: that is no reason to show nothing.
+            Err(EngineError::Store(StoreError::DiskFull)) => return self.rows_by_hand(query),
+            ensured => ensured?,
+        }
         match self.select(query) {
             Err(Trouble::Damaged) => {}
             Err(Trouble::Store(error)) => return Err(error.into()),
@@ -90,6 +94,43 @@ impl<S: Store> Replica<S> {
             Trouble::Damaged => EngineError::Damaged("the table of what there is"),
             Trouble::Store(error) => error.into(),
         })
+    }
+
+    /// As [`Self::rows`], from the documents: slower, and with all rows in memory.
+    fn rows_by_hand(&mut self, query: &RowQuery) -> Result<Vec<TableRow>, EngineError> {
+        let Some(by) = self.table.summarize.clone() else {
+            return Ok(Vec::new());
+        };
+        let words: Vec<Finder<'_>> = query.words.iter().map(Finder::new).collect();
+        let mut found = Vec::new();
+        for doc in self.ids_from(0)? {
+            let Some(row) = self.row(&doc)? else { continue };
+            let Some(summary) = self.summary(&row, &*by)? else {
+                continue;
+            };
+            let text = summary.text.as_bytes();
+            let fits = !summary.head.is_empty()
+                && (query.from..=query.to).contains(&summary.sort)
+                && words.iter().all(|word| word.find(text).is_some());
+            let row = TableRow {
+                doc,
+                owner: self.owner(&doc),
+                sort: summary.sort,
+                head: summary.head,
+            };
+            if fits && query.filter.as_ref().is_none_or(|filter| filter(&row)) {
+                found.push(row);
+            }
+        }
+        found.sort_by_key(|row| std::cmp::Reverse((row.sort, row.doc)));
+        let mut shown = Vec::new();
+        for row in found {
+            if is_over(query.limit, row.sort, &shown) {
+                break;
+            }
+            shown.push(row);
+        }
+        Ok(shown)
     }
 
     fn select(&mut self, query: &RowQuery) -> Result<Vec<TableRow>, Trouble> {

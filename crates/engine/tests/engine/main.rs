@@ -27,6 +27,8 @@ mod hostile;
 #[cfg(test)]
 mod hostile_content;
 #[cfg(test)]
+mod hostile_snapshots;
+#[cfg(test)]
 mod leaving;
 #[cfg(test)]
 mod linking;

@@ -248,3 +248,24 @@ fn a_relay_that_lost_everything_is_filled_by_devices_that_have_given_up_their_lo
         world.notices(laptop)
     );
 }
+
+/// Ana's second snapshot came before Ben had looked at it; the first one had his word.
+#[test]
+fn the_log_is_given_up_to_the_newest_snapshot_that_both_have_signed() {
+    let (mut world, docs) = written(9, 3);
+    world.snapshot(ANA);
+    world.compare(BEN).unwrap();
+    world.put(BEN, docs[1], "more", "words");
+    world.run();
+    world.put(ANA, docs[0], "more", "words");
+    world.run();
+    world.snapshot(ANA);
+    let ana = &mut world.devices[ANA];
+    let send = ana.home.trim_now(world.now).unwrap();
+    assert_eq!(send.len(), 1);
+    world.say(ANA, send);
+    world.run();
+    assert!(world.relay.trim.is_some());
+    world.rest();
+    world.assert_converged();
+}
