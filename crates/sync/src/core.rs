@@ -12,7 +12,7 @@ use std::time::Duration;
 use ajar_engine::{EngineError, Event, Outputs, Replica};
 use ajar_protocol::DocId;
 use ajar_protocol::client_msg::ClientMsg;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 
 use crate::blobs::Blobs;
 use crate::error::Error;
@@ -54,7 +54,7 @@ enum Command {
 /// What the thread holds.
 pub(crate) struct Core {
     pub(crate) replica: Replica<SealedStore>,
-    blobs: Arc<Blobs>,
+    pub(crate) blobs: Arc<Blobs>,
     link: Option<mpsc::Sender<Vec<ClientMsg>>>,
     /// Connections so far: the end of an older one must not end a newer one.
     links: u64,
@@ -65,12 +65,19 @@ pub(crate) struct Core {
     /// All envelopes are delivered, and that is not told yet because blobs are not.
     owes_delivered: bool,
     pub(crate) heed: Option<Arc<Heed>>,
+    /// Told when something was sent, received or written.
+    chores: Arc<Notify>,
+    /// The person wants a snapshot, or the room that one gives, now.
+    pub(crate) snapshot_wanted: bool,
+    pub(crate) trim_wanted: bool,
 }
 
 impl Core {
     /// Tells events, sends messages, and shows how far the connection is.
     pub(crate) fn dispatch(&mut self, outputs: Outputs) {
+        self.chores.notify_one();
         self.tell_heed(&outputs.events);
+        self.burn_blobs(&outputs.events);
         for event in outputs.events {
             if event == Event::Delivered && !self.blobs.all_sent() {
                 // Told when the last blob is.
@@ -90,6 +97,29 @@ impl Core {
             self.unlink();
         }
         self.show_progress();
+    }
+
+    /// Removes the files of what was burned, and of packs that nobody begins from any more. A
+    /// relay is asked by whoever burned it; of packs, it gives up what our own party put there.
+    /// What the partner says of blobs is not acted upon: it could name those of our own photos.
+    /// Files of what the partner burned stay behind without their keys.
+    fn burn_blobs(&mut self, events: &[Event]) {
+        for event in events {
+            let (blobs, at_relay) = match event {
+                Event::BlobsBurned { blobs, here, by } if *by == self.replica.own_party() => {
+                    (blobs, *here)
+                }
+                Event::PacksObsolete(blobs) => (blobs, true),
+                _ => continue,
+            };
+            let forgotten = crate::blobs::forget(self, blobs, at_relay);
+            if let Err(error) = forgotten {
+                tracing::warn!(
+                    code = error.code(),
+                    "files of what was burned are still there"
+                );
+            }
+        }
     }
 
     fn tell_heed(&mut self, events: &[Event]) {
@@ -223,7 +253,11 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn start(replica: Replica<SealedStore>, blobs: Arc<Blobs>) -> Result<Self, Error> {
+    pub(crate) fn start(
+        replica: Replica<SealedStore>,
+        blobs: Arc<Blobs>,
+        chores: Arc<Notify>,
+    ) -> Result<Self, Error> {
         let (queue, work) = sync_channel(QUEUE);
         let (events, _) = broadcast::channel(EVENTS);
         let (connection, _) = watch::channel(Connection::Off);
@@ -238,6 +272,9 @@ impl Worker {
             torn: false,
             owes_delivered: false,
             heed: None,
+            chores: Arc::clone(&chores),
+            snapshot_wanted: false,
+            trim_wanted: false,
         };
         let (left, fail) = (Arc::clone(&leave), Arc::clone(&failed));
         let thread = std::thread::Builder::new()

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::blobs::{self, Answers, Asks};
+use crate::chores;
 use crate::clock;
 use crate::core::LINK;
 use crate::error::{ConnectError, Error};
@@ -210,6 +211,7 @@ async fn session(
         flight.map_err(|_| ConnectError::Lost)?;
     let (writer, reader, closer) = wire.split();
     let (answers, asks, welcome, line) = blobs::channels();
+    let welcomed_to_chores = line.welcomed.clone();
     let ended = tokio::select! {
         biased;
         _ = stop.wait_for(|stop| *stop) => Ok(Wish::Stop),
@@ -218,6 +220,7 @@ async fn session(
         ended = write(writer, flight, outgoing, asks) => ended,
         ended = tick(space) => ended,
         ended = blobs::run(space, closer.connection(), line) => ended,
+        ended = chores::run(space, welcomed_to_chores) => ended,
     };
     let _ = space
         .worker

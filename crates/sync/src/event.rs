@@ -45,6 +45,15 @@ pub enum SpaceEvent {
         /// Whether this device did.
         here: bool,
     },
+    /// A document was burned: it is gone for good.
+    Burned {
+        /// The document.
+        doc: DocId,
+        /// Whose devices burned it.
+        by: PartyId,
+    },
+    /// This device has everything up to the snapshot that it began from.
+    Started,
     /// The devices of a party have changed.
     Member {
         /// The party.
@@ -68,6 +77,8 @@ impl SpaceEvent {
     pub(crate) fn from_engine(event: Event) -> Option<Self> {
         Some(match event {
             Event::DocumentChanged { doc, by, here, .. } => Self::Document { doc, by, here },
+            Event::DocumentBurned { doc, by } => Self::Burned { doc, by },
+            Event::Started => Self::Started,
             Event::Member { party } => Self::Member { party },
             Event::LinkRefused(reason) => Self::MemberRefused(reason),
             Event::CaughtUp => Self::CaughtUp,

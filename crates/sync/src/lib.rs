@@ -20,12 +20,14 @@
 //! Everything works offline and travels when a relay is there.
 
 mod blobs;
+mod chores;
 mod clock;
 mod core;
 mod document;
 mod driver;
 mod error;
 mod event;
+mod folding;
 mod home;
 mod invitation;
 mod linking;
@@ -40,8 +42,10 @@ mod transport;
 pub use ajar_crypto::vault::{KdfParams, Passphrase};
 pub use ajar_crypto::words::WordsError;
 pub use ajar_crypto::{RecoveryPhrase, vault};
+pub use ajar_engine::BurnStatus;
 pub use ajar_engine::recovery::{FoundChange, FoundDevice, RecoverError};
 pub use ajar_engine::replica::DeviceStatus;
+pub use ajar_engine::snapshot::StartProgress;
 pub use ajar_engine::{
     DocInfo, Misuse, Notice, NoticeKind, Ownership, RowQuery, SpaceStatus, Summarize, Summary,
     TableRow,
@@ -58,6 +62,7 @@ pub use blobs::BlobRef;
 pub use document::{ChangeError, Document};
 pub use error::{ConnectError, Error};
 pub use event::{Connection, Events, SpaceEvent, SpaceReport, Synced};
+pub use folding::Tidied;
 pub use home::{
     Builder, CheckReport, Erased, Home, MissingSpace, Moved, NewDevice, NewHome, OwnDevice,
     Recovered, RecoveredSpace, Replaced, Review, Sharing, Travel, WordsCheck, erase_dir,

@@ -12,7 +12,7 @@ use ajar_protocol::link::LinkBody;
 use ajar_protocol::{DeviceId, DocId, PartyId};
 use automerge::transaction::Transaction;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::blobs::Blobs;
 use crate::clock;
@@ -22,6 +22,9 @@ use crate::driver::{self, Driver};
 use crate::error::{ConnectError, Error};
 use crate::event::{Connection, Events, SpaceEvent, SpaceReport, Synced};
 use crate::home::{Activity, KeyFile, mode};
+
+/// How long a single round waits for what a device does of itself.
+const ERRANDS: Duration = Duration::from_secs(20);
 
 /// One change of a batch.
 pub struct BatchEdit {
@@ -38,6 +41,8 @@ pub(crate) struct Inner {
     pub(crate) partner: Option<PartyId>,
     pub(crate) worker: Worker,
     pub(crate) blobs: Arc<Blobs>,
+    /// Wakes what a device does of itself.
+    pub(crate) chores: Arc<Notify>,
     /// Gone when the space is locked, whoever still holds a handle.
     pub(crate) keys: Weak<KeyFile>,
     activity: Arc<Activity>,
@@ -64,7 +69,7 @@ impl Space {
         own_party: PartyId,
         partner: Option<PartyId>,
         worker: Worker,
-        blobs: Arc<Blobs>,
+        (blobs, chores): (Arc<Blobs>, Arc<Notify>),
         keys: &Arc<KeyFile>,
         activity: Arc<Activity>,
     ) -> Self {
@@ -76,6 +81,7 @@ impl Space {
                 partner,
                 worker,
                 blobs,
+                chores,
                 keys: Arc::downgrade(keys),
                 activity,
                 route: watch::channel(()).0,
@@ -443,6 +449,10 @@ impl Space {
                 },
             }
         };
+        // What this device owes others goes along, as long as it does not take long.
+        if result.is_ok() {
+            self.errands_done(timeout.min(ERRANDS)).await?;
+        }
         visit.done().await;
         result?;
         loop {

@@ -213,6 +213,26 @@ impl Blobs {
     }
 }
 
+/// Removes blobs from this device; with `at_relay`, the relay is asked to delete those that this
+/// person put there, now or with the next connection.
+pub(crate) fn forget(core: &mut Core, ids: &[BlobId], at_relay: bool) -> Result<(), Error> {
+    if at_relay {
+        let mut queue = ids_of(&core.replica.local(FORGET)?.unwrap_or_default());
+        queue.extend(ids);
+        queue.sort_unstable();
+        queue.dedup();
+        queue.truncate(FORGET_MOST);
+        let queue = ids_to_bytes(&queue);
+        core.replica.set_local(FORGET, Some(queue))?;
+    }
+    for id in ids {
+        core.blobs.forget(id)?;
+    }
+    core.blobs.work.notify_one();
+    core.blobs_changed();
+    Ok(())
+}
+
 impl Space {
     /// Seals `length` bytes of content, at most 25 MiB, and keeps them here; they travel with
     /// the space. When this returns, they are on the disk. Blocks for as long as that takes.
@@ -305,20 +325,8 @@ impl Space {
         if ids.is_empty() {
             return Ok(());
         }
-        let more = ids.to_vec();
-        self.worker().call(move |core| -> Result<(), Error> {
-            let mut queue = ids_of(&core.replica.local(FORGET)?.unwrap_or_default());
-            queue.extend(more);
-            queue.sort_unstable();
-            queue.dedup();
-            queue.truncate(FORGET_MOST);
-            Ok(core.replica.set_local(FORGET, Some(ids_to_bytes(&queue)))?)
-        })??;
-        for id in ids {
-            self.inner().blobs.forget(id)?;
-        }
-        self.inner().blobs.work.notify_one();
-        self.worker().call(Core::blobs_changed)
+        let ids = ids.to_vec();
+        self.worker().call(move |core| forget(core, &ids, true))?
     }
 
     /// How many blobs of this device the relay has not confirmed yet.

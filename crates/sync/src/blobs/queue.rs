@@ -163,6 +163,34 @@ impl Blobs {
         }
     }
 
+    /// Whether the relay has not confirmed all of these.
+    pub(crate) fn are_pending(&self, ids: &[BlobId]) -> bool {
+        let queue = self.lock();
+        let mut names = ids.iter().filter_map(|id| self.folder.name(id).ok());
+        names.any(|name| queue.up.contains_key(&name))
+    }
+
+    /// The ciphertext of a blob, from here or from the relay of the connection that there is.
+    pub(crate) async fn fetch_sealed(self: &Arc<Self>, id: &BlobId) -> Result<Vec<u8>, Error> {
+        if let Some(sealed) = self.read(id).await? {
+            return Ok(sealed);
+        }
+        let place = self.places.acquire().await;
+        let _place = place.map_err(|_| Error::Closed)?;
+        let want = Want {
+            id: *id,
+            sealed: None,
+        };
+        self.want(want).await.unwrap_or(Err(Error::Closed))?;
+        self.read(id).await?.ok_or(Error::BlobMissing)
+    }
+
+    async fn read(self: &Arc<Self>, id: &BlobId) -> Result<Option<Vec<u8>>, Error> {
+        let (blobs, id) = (Arc::clone(self), *id);
+        let read = tokio::task::spawn_blocking(move || blobs.sealed(&id)).await;
+        read.unwrap_or(Err(Error::Closed))
+    }
+
     /// Waits in line for a download.
     pub(super) fn want(&self, want: Want) -> oneshot::Receiver<Result<(), Error>> {
         let (tell, told) = oneshot::channel();

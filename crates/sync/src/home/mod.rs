@@ -559,10 +559,17 @@ fn open_space(
     }
     let (own, partner) = (replica.own_party(), replica.partner());
     let blobs = Arc::new(Blobs::open(replica.store().dir(), keys)?);
-    let worker = Worker::start(replica, Arc::clone(&blobs))?;
+    let chores = Arc::<tokio::sync::Notify>::default();
+    let worker = Worker::start(replica, Arc::clone(&blobs), Arc::clone(&chores))?;
     let activity = Arc::clone(activity);
     Ok(Space::new(
-        kind, own, partner, worker, blobs, keys, activity,
+        kind,
+        own,
+        partner,
+        worker,
+        (blobs, chores),
+        keys,
+        activity,
     ))
 }
 

@@ -153,6 +153,13 @@ impl SealedStore {
         }
     }
 
+    /// Makes every deleted and replaced record unreadable: segments that hold any are written
+    /// again without them, and their keys destroyed.
+    pub(crate) fn scrub(&self) -> Result<(), Error> {
+        let scrubbed = self.log.erase_dead();
+        scrubbed.map(drop).map_err(|error| open_error(error, false))
+    }
+
     /// The log underneath, for checking it.
     pub(crate) fn log(&self) -> &Log {
         &self.log

@@ -21,6 +21,7 @@ mod passphrases;
 mod people;
 mod recovery;
 mod shelf;
+mod table;
 mod transport;
 mod travelling;
 mod unfinished;
