@@ -1,5 +1,6 @@
 //! The commands, their options and their help.
 
+mod burning;
 mod devices;
 mod keys;
 mod leaving;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use burning::{Burn, Tidy};
 pub(crate) use devices::{
     AddDevice, Device, DeviceCommand, KeepDevice, RemoveDevice, RenameDevice, SpaceName,
 };
@@ -77,7 +79,9 @@ pub(crate) enum Command {
     Edit(Edit),
     Photo(TakePhoto),
     History(History),
+    Burn(Burn),
     Sync(Sync),
+    Tidy(Tidy),
     Status(Status),
     Doctor(Doctor),
     Relay(Relay),
@@ -317,6 +321,10 @@ pub(crate) struct Sync {
     /// Stay connected and print a line for everything that arrives
     #[arg(long)]
     pub(crate) watch: bool,
+    /// Begin from a copy of the past that only your partner's device vouches for. The price: that device
+    /// could have changed what you wrote earlier, and nobody could tell. For when all your devices are lost
+    #[arg(long)]
+    pub(crate) trust_partner_copy: bool,
     /// Seconds to wait for the relay [default: 20]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "20", hide_default_value = true)]
     pub(crate) timeout: Duration,
@@ -360,7 +368,8 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
-    const PROMISED: [&str; 25] = [
+    const PROMISED: [&str; 27] = [
+        "burn",
         "close",
         "demo",
         "device",
@@ -383,6 +392,7 @@ mod tests {
         "show",
         "status",
         "sync",
+        "tidy",
         "unlock",
         "words",
         "write",

@@ -3,6 +3,8 @@
 //! stdout is data, stderr is talk; every command that prints state has `--json`; the exit codes
 //! are a table ([`report`]). Nothing secret is taken from the argument list.
 
+mod beginning;
+mod burns;
 mod cli;
 mod commands;
 mod compose;

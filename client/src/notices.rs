@@ -77,6 +77,28 @@ pub(crate) fn words(notice: &Notice, space: &Space, names: &Names) -> (&'static 
             "removed-here",
             "This device was removed from the journal. What is on it can be read and exported; nothing new can be written.".to_owned(),
         ),
+        NoticeKind::SnapshotDiffers { device, .. } => (
+            "history-differs",
+            format!("A copy of the past that {} made differs from what is here. It was not used, and nothing here was changed.", of_device(device)),
+        ),
+        NoticeKind::OnlyPartnerVouches => (
+            "partner-vouches",
+            format!("Only {}'s device can vouch for this copy of what was written earlier, so it was not used. If you trust it: `ajar sync --trust-partner-copy`.", names.partner()),
+        ),
+        NoticeKind::BurnRequested { docs, .. } => (
+            "burn-asked",
+            match docs {
+                1 => format!("{} asks you to burn something that stands open between you. It is yours to decide: `ajar burn --asked` shows it.", names.partner()),
+                docs => format!("{} asks you to burn {docs} things that stand open between you. It is yours to decide: `ajar burn --asked` shows them.", names.partner()),
+            },
+        ),
+        NoticeKind::Burned { party, .. } => (
+            "burned",
+            match of_party(Some(party)) {
+                Whose::Mine => "You burned something on another device. It is gone from here too.".to_owned(),
+                _ => format!("{} burned something. It is gone from here too.", names.partner()),
+            },
+        ),
         NoticeKind::ChainFork { party } => (
             "chain-fork",
             match of_party(Some(party)) {

@@ -16,13 +16,20 @@ impl Summarize for Journal {
     }
 
     fn summarize(&self, doc: &Automerge) -> Option<Summary> {
-        let summary = summary::of(doc)?;
-        Some(Summary {
-            shelf: summary.shelf,
-            sort: summary.sort,
-            head: summary.head,
-            text: summary.text,
-        })
+        summary::of(doc).map(kept)
+    }
+
+    fn damaged(&self) -> Option<Summary> {
+        Some(kept(summary::unreadable()))
+    }
+}
+
+fn kept(summary: summary::Summary) -> Summary {
+    Summary {
+        shelf: summary.shelf,
+        sort: summary.sort,
+        head: summary.head,
+        text: summary.text,
     }
 }
 

@@ -5,15 +5,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use ajar_sync::vault::VaultHeader;
-use ajar_sync::{Error, Home, SpaceKind};
+use ajar_sync::{BurnStatus, Error, Home, Space, SpaceKind};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::Doctor;
 use crate::context::{Context, Need};
-use crate::names;
-use crate::names::{space_name, space_word};
+use crate::names::{Author, Names, space_name, space_word};
 use crate::report::{Exit, Failure};
+use crate::{burns, ids, names};
 
 /// Less free space than this is worth a word, in bytes: one segment of the store and some air.
 const FREE_MIN: u64 = 256 << 20;
@@ -37,6 +37,16 @@ impl Checks {
             ok: true,
             message: message.into(),
             hint: None,
+        });
+    }
+
+    /// Nothing is wrong, and something can be done.
+    fn note(&mut self, what: &str, message: impl Into<String>, hint: &str) {
+        self.0.push(Check {
+            what: what.to_owned(),
+            ok: true,
+            message: message.into(),
+            hint: Some(hint.to_owned()),
         });
     }
 
@@ -240,6 +250,7 @@ fn inside(checks: &mut Checks, home: &Home) -> Result<(), Failure> {
             "It cannot be opened here; the rest of the journal can. Keep a copy of the folder; another device of yours has it, or your twelve words bring back what the relay has: `ajar recover` in a new folder.",
         );
     }
+    burned(checks, home)?;
     for space in home.spaces() {
         if space.status()?.engine.stale {
             checks.bad(
@@ -263,6 +274,59 @@ fn inside(checks: &mut Checks, home: &Home) -> Result<(), Failure> {
         ),
     }
     Ok(())
+}
+
+/// What was burned, and whose word is missing before its keys are destroyed.
+fn burned(checks: &mut Checks, home: &Home) -> Result<(), Failure> {
+    let names = Names::of(home);
+    for space in home.spaces() {
+        let what = format!("burned ({})", space_word(space.kind()));
+        for burn in space.burns()? {
+            if burn.keys_destroyed {
+                continue;
+            }
+            let (message, hint) = waiting(&burn, &space, &names);
+            checks.note(&what, message, &hint);
+        }
+    }
+    Ok(())
+}
+
+/// Why the keys of a burn are still there, and what helps.
+fn waiting(burn: &BurnStatus, space: &Space, names: &Names) -> (String, String) {
+    let (mut own, mut partners) = (Vec::new(), 0);
+    for device in &burn.waits_for {
+        match space.party_of_device(*device) {
+            Some(party) if Author::of(space, Some(party)) == Author::Me => own.push(
+                names
+                    .device(*device)
+                    .map_or_else(|| ids::beginning(device.to_hex()), str::to_owned),
+            ),
+            _ => partners += 1,
+        }
+    }
+    let mut who = Vec::new();
+    if !own.is_empty() {
+        who.push(format!("your {}", own.join(", your ")));
+    }
+    match partners {
+        0 => {}
+        1 => who.push(format!("one device of {}", names.partner())),
+        many => who.push(format!("{many} devices of {}", names.partner())),
+    }
+    let told = burns::words(burn, names);
+    if who.is_empty() {
+        return (
+            told,
+            "The next syncs destroy the keys, once the relay has given up what is left.".to_owned(),
+        );
+    }
+    let hint = if own.is_empty() {
+        "It goes on when they sync.".to_owned()
+    } else {
+        "`ajar sync` on each of yours; one that is gone for good: `ajar device remove`.".to_owned()
+    };
+    (format!("{told}; waiting for {}", who.join(" and ")), hint)
 }
 
 /// Makes the tables of lists and searches anew, if that was asked for.

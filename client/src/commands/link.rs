@@ -119,7 +119,7 @@ pub(super) async fn fetch(out: Output, home: &Home) {
     for space in home.spaces() {
         let name = space_name(space.kind());
         out.talk(format!("{name}: fetching what was written so far …"));
-        match exchange(&space, FIRST_EXCHANGE).await {
+        match exchange(out, &space, FIRST_EXCHANGE).await {
             Ok(changed) => out.talk(format!(
                 "{name}: everything is here ({changed} new or changed)."
             )),

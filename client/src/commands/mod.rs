@@ -1,5 +1,6 @@
 //! One module per command.
 
+mod burn;
 mod close;
 mod demo;
 mod device;
@@ -23,19 +24,21 @@ mod search;
 mod show;
 mod status;
 mod sync;
+mod tidy;
 mod unlock;
 mod words;
 mod write;
 
 use std::time::{Duration, Instant};
 
-use ajar_sync::{Error, Misuse, Space};
+use ajar_sync::{ConnectError, Error, Misuse, Space, Synced};
 
 use crate::cli::Command;
 use crate::context::Context;
-use crate::dates;
 use crate::names::space_word;
+use crate::output::Output;
 use crate::report::Failure;
+use crate::{beginning, dates};
 
 /// Name of the sealed local note of when a space last exchanged with the relay: milliseconds
 /// since 1970, 8 bytes, big-endian.
@@ -57,6 +60,8 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<(), Failure> {
         Command::Edit(args) => edit::run(context, args),
         Command::Photo(args) => photo::run(context, args),
         Command::History(args) => history::run(context, args),
+        Command::Burn(args) => burn::run(context, args),
+        Command::Tidy(args) => tidy::run(context, args),
         Command::Sync(args) => sync::run(context, args),
         Command::Status(_) => status::run(context),
         Command::Doctor(args) => doctor::run(context, args),
@@ -75,9 +80,10 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<(), Failure> {
 
 /// One round with the relay for one space; notes when it succeeded. A copy that was restored
 /// receives what is there to be read, but delivers nothing, and that must not look like success.
-async fn exchange(space: &Space, timeout: Duration) -> Result<usize, Error> {
+async fn exchange(out: Output, space: &Space, timeout: Duration) -> Result<usize, Error> {
     let began = Instant::now();
-    let synced = space.sync(timeout).await;
+    let work = sync_on(space, timeout);
+    let synced = beginning::watched(out, space, Result::is_ok, work).await;
     let (sent, received) = space.traffic();
     tracing::info!(
         space = space_word(space.kind()),
@@ -92,6 +98,23 @@ async fn exchange(space: &Space, timeout: Duration) -> Result<usize, Error> {
         return Err(Misuse::StaleCopy.into());
     }
     Ok(synced.changed)
+}
+
+/// One round. As long as a beginning goes on, time is not up.
+async fn sync_on(space: &Space, timeout: Duration) -> Result<Synced, Error> {
+    space.connect()?;
+    let mut before = None;
+    let synced = loop {
+        let synced = space.sync(timeout).await;
+        let progress = tokio::task::block_in_place(|| space.start_progress())?;
+        let waits = matches!(synced, Err(Error::Undelivered(ConnectError::Busy)));
+        if !waits || progress.is_none() || progress == before {
+            break synced;
+        }
+        before = progress;
+    };
+    space.disconnect().await;
+    synced
 }
 
 /// Notes that the relay was heard just now. Only `status` reads it, so a failure is no reason to

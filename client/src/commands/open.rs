@@ -77,7 +77,7 @@ pub(crate) fn run(context: &Context, args: &Open) -> Result<(), Failure> {
     copy.change(move |tx| opening::create(tx, &projection, &day))?;
     placed.kept();
 
-    let delivered = context.block_on(exchange(&us, args.timeout));
+    let delivered = context.block_on(exchange(out, &us, args.timeout));
     let id = copy.id();
     home.close()?;
     out.data(

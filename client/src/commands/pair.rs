@@ -80,7 +80,7 @@ pub(super) fn finish(context: &Context, home: Home, found: &Found) -> Result<(),
     let name = home.name();
     us.create_document(Ownership::Mine)?
         .change(move |tx| profile::create(tx, &name))?;
-    let delivered = context.block_on(exchange(&us, FIRST_EXCHANGE)).is_ok();
+    let delivered = context.block_on(exchange(out, &us, FIRST_EXCHANGE)).is_ok();
     home.close()?;
     let partner = displayable_line(&found.partner);
     out.data(

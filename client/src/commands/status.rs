@@ -8,7 +8,7 @@ use super::relay::{offer, open_text};
 use crate::context::{Context, Need};
 use crate::names::{Author, Names, space_name, space_word};
 use crate::report::Failure;
-use crate::{dates, devices, names, notices};
+use crate::{beginning, burns, dates, devices, names, notices};
 
 pub(crate) fn run(context: &Context) -> Result<(), Failure> {
     let out = context.out;
@@ -22,7 +22,8 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
         .ok()
         .map(|travel| travel == Travel::Quiet);
     let (mut spaces, mut told, mut lines) = (Vec::new(), Vec::new(), Vec::new());
-    let mut changes = Vec::new();
+    let (mut changes, mut burned) = (Vec::new(), Vec::new());
+    let now = dates::now_ms();
     for space in home.spaces() {
         let status = space.status()?.engine;
         let heard = last_heard(&space)?;
@@ -35,6 +36,8 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
         };
         if let Value::Object(fields) = &mut value {
             fields.insert(key.to_owned(), state);
+            let begun = beginning::to_json(beginning::noted(&space)?);
+            fields.insert("beginning".to_owned(), begun);
         }
         lines.extend(match space.kind() {
             SpaceKind::Private if travels == Some(false) => {
@@ -43,7 +46,19 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
             SpaceKind::Private => None,
             SpaceKind::Shared => sharing.and_then(|sharing| resting(sharing, &names)),
         });
+        if let Some(begun) = beginning::noted(&space)? {
+            let (done, of) = (begun.done, begun.of);
+            lines.push(format!(
+                "  Older parts are still on their way: {done} of {of} are here. `ajar sync` brings the rest."
+            ));
+        }
         spaces.push(value);
+        for burn in space.burns()? {
+            if burns::is_news(&burn, now) {
+                lines.push(format!("  {}.", burns::words(&burn, &names)));
+                burned.push(burns::to_json(&burn, space.kind()));
+            }
+        }
         for notice in &status.notices {
             if let Some(change) = notices::own_change(notice, &space, &names) {
                 if changes.contains(&change) {
@@ -66,7 +81,7 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
     }
     let devices = home.devices()?;
     let others = devices.iter().any(|device| device.active && !device.this);
-    let mut added = devices::lately_added(&devices, dates::now_ms());
+    let mut added = devices::lately_added(&devices, now);
     added.retain(|device| others || !device.this);
     lines.extend(added.iter().map(|device| news(device)));
     let added: Vec<Value> = added.into_iter().map(devices::to_json).collect();
@@ -81,6 +96,7 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
         &json!({
             "spaces": spaces,
             "notices": told,
+            "burns": burned,
             "added_lately": added,
             "relay_offered": offered,
         }),

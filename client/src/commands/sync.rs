@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use ajar_journal::text::displayable_line;
 use ajar_sync::{
-    ConnectError, Connection, DocId, Error, Home, PartyId, Space, SpaceEvent, SpaceKind,
+    ConnectError, Connection, DocId, Error, Home, NoticeKind, PartyId, Space, SpaceEvent, SpaceKind,
 };
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{exchange, note_heard};
+use super::{exchange, last_heard, note_heard};
 use crate::cli::Sync;
 use crate::context::{Context, Need};
 use crate::names::{Author, Names, space_name, space_word};
 use crate::output::Output;
 use crate::records::Content;
 use crate::report::{Exit, Failure, sentence};
-use crate::{ids, names, notices, records};
+use crate::{beginning, ids, names, notices, records};
 
 /// Longest time for the exchange of Only me when a watch begins.
 const GREETING: Duration = Duration::from_secs(8);
@@ -25,6 +25,9 @@ pub(crate) fn run(context: &Context, args: &Sync) -> Result<(), Failure> {
     let home = context.open_home(Need::Home)?;
     if home.relay().is_none() {
         return Err(Error::Connect(ConnectError::NoRelay).into());
+    }
+    if args.trust_partner_copy {
+        home.space(SpaceKind::Shared)?.trust_partners_copy()?;
     }
     let done = if args.watch {
         context.block_on(watch(context.out, &home, args.timeout))
@@ -46,8 +49,8 @@ async fn once(out: Output, home: &Home, timeout: Duration) -> Result<(), Failure
     }
     // Only me first: another device of this person may have left the shared space quietly, or moved
     // it, and then not even a login may be sent.
-    let me_done = maybe(me.as_ref(), timeout).await;
-    let us_done = maybe(us.as_ref(), timeout).await;
+    let me_done = maybe(out, me.as_ref(), timeout).await;
+    let us_done = maybe(out, us.as_ref(), timeout).await;
     let mut results = vec![(SpaceKind::Shared, us_done), (SpaceKind::Private, me_done)];
     for (kind, why) in home.damaged() {
         results.push((*kind, Some(Err(Error::Damaged(why.clone())))));
@@ -74,7 +77,7 @@ async fn once(out: Output, home: &Home, timeout: Duration) -> Result<(), Failure
             }
             Err(error) => {
                 let chosen = is_chosen(&error);
-                let failure = Failure::from(error);
+                let failure = explain(home, kind, error);
                 lines.push(json!({
                     "space": space_word(kind),
                     "synced": false,
@@ -110,7 +113,7 @@ async fn once(out: Output, home: &Home, timeout: Duration) -> Result<(), Failure
 }
 
 /// Whether a space was not exchanged because its owner wants it so.
-fn is_chosen(error: &Error) -> bool {
+pub(super) fn is_chosen(error: &Error) -> bool {
     let (Error::Connect(why) | Error::Undelivered(why)) = error else {
         return false;
     };
@@ -137,11 +140,41 @@ fn open(home: &Home, kind: SpaceKind) -> Result<Option<Space>, Failure> {
     }
 }
 
-async fn maybe(space: Option<&Space>, timeout: Duration) -> Option<Result<usize, Error>> {
+async fn maybe(
+    out: Output,
+    space: Option<&Space>,
+    timeout: Duration,
+) -> Option<Result<usize, Error>> {
     match space {
-        Some(space) => Some(exchange(space, timeout).await),
+        Some(space) => Some(exchange(out, space, timeout).await),
         None => None,
     }
+}
+
+/// What stands in the way. A device that may not begin from the copy that there is waits for
+/// nothing that a relay could do.
+fn explain(home: &Home, kind: SpaceKind, error: Error) -> Failure {
+    let space = match &error {
+        Error::Undelivered(ConnectError::Busy) => home.space(kind).ok(),
+        _ => None,
+    };
+    // Once an exchange has succeeded, that is over.
+    let vouches = space.is_some_and(|space| {
+        let heard = last_heard(&space).ok().flatten().unwrap_or(i64::MIN);
+        let notices = space.status().map(|status| status.engine.notices);
+        notices.unwrap_or_default().iter().any(|notice| {
+            matches!(notice.kind, NoticeKind::OnlyPartnerVouches) && notice.at_ms > heard
+        })
+    });
+    if !vouches {
+        return error.into();
+    }
+    let partner = Names::of(home).partner().to_owned();
+    Failure::fixable(
+        "partner-vouches",
+        format!("Only {partner}'s device can vouch for the copy of what was written earlier; it was not used."),
+    )
+    .hint("Let another device of yours sync and write something, or, if you trust this copy: `ajar sync --trust-partner-copy`.")
 }
 
 /// Stays with the shared space until a signal. Only me is exchanged at the beginning, and then it is
@@ -162,7 +195,7 @@ async fn watch(out: Output, home: &Home, timeout: Duration) -> Result<(), Failur
         // First of all, as in a single exchange.
         let done = tokio::select! {
             () = stop.asked() => return Ok(()),
-            done = exchange(&me, timeout.min(GREETING)) => done,
+            done = exchange(out, &me, timeout.min(GREETING)) => done,
         };
         if let Err(error) = done
             && !is_chosen(&error)
@@ -231,6 +264,27 @@ impl Teller {
             // What was done here is known here.
             SpaceEvent::Document { here: true, .. } => Ok(()),
             SpaceEvent::Document { doc, by, .. } => self.document(doc, by),
+            SpaceEvent::Burned { doc, by } => {
+                let author = Author::of(&self.space, Some(by));
+                let name = self.names.name(author);
+                self.line(
+                    &json!({
+                        "event": "burned",
+                        "space": "us",
+                        "id": ids::text(doc),
+                        "author": author.word(),
+                        "author_name": name,
+                    }),
+                    &format!("{}  {name}: burned", ids::short(doc)),
+                )
+            }
+            SpaceEvent::Started => {
+                beginning::ended(&self.space);
+                self.line(
+                    &json!({"event": "started", "space": "us"}),
+                    "What was written before is here.",
+                )
+            }
             SpaceEvent::CaughtUp => {
                 note_heard(&self.space);
                 self.line(
