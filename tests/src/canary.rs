@@ -79,7 +79,9 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     all
 }
 
-fn contains(content: &[u8], form: &[u8]) -> bool {
+/// Whether some bytes stand somewhere in others.
+#[must_use]
+pub fn contains(content: &[u8], form: &[u8]) -> bool {
     let Some(first) = form.first() else {
         return false;
     };

@@ -413,6 +413,7 @@ impl Lies {
             ClientMsg::Subscribe { chains, frontier } => {
                 held.show(&login.device, &chains, &frontier)
             }
+            ClientMsg::Bootstrap => vec![RelayMsg::Ready],
             ClientMsg::Append(bytes) => vec![held.append(bytes)],
             ClientMsg::AppendLink(bytes) => vec![held.append_link(&Link::parse(&bytes).unwrap())],
             other => panic!("{other:?} after the login"),

@@ -17,6 +17,7 @@ pub mod library;
 pub mod random;
 pub mod recovery;
 pub mod relay;
+pub mod searcher;
 
 use std::path::PathBuf;
 

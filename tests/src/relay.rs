@@ -156,6 +156,17 @@ impl Relay {
         self.serve();
     }
 
+    /// Erases every dead record of its log, which it does not do of itself while the segment
+    /// that holds one is not mostly dead.
+    pub fn erase_dead(&mut self) {
+        self.kill();
+        let log = ajar_log::Options::new().open(&self.data().join("db"));
+        let log = log.unwrap();
+        log.erase_dead().unwrap();
+        log.close().unwrap();
+        self.serve();
+    }
+
     /// Deletes everything but the key and the configuration. The relay must be down.
     pub fn lose_disk(&self) {
         assert!(self.process.is_none(), "the relay runs");

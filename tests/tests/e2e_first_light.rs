@@ -78,6 +78,12 @@ fn what_was_deleted_before_opening_never_travels() {
     let shared = ben.ajar(&["list", "--us"]).json();
     let copy = shared[0]["id"].as_str().unwrap();
     assert_ne!(copy, id, "the copy has an id of its own");
+    let found = ben.ajar(&["search", "HARD", "day"]).json();
+    assert_eq!(found[0]["id"].as_str(), Some(copy));
+    assert_eq!(
+        ben.ajar(&["search", "canary"]).json(),
+        serde_json::Value::Array(Vec::new())
+    );
     let history = ben.ajar(&["history", copy]);
     assert!(!history.out.contains("CANARY-deleted-words"), "{history:?}");
     assert_eq!(history.json().as_array().map(Vec::len), Some(1));
