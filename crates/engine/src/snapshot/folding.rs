@@ -119,7 +119,7 @@ impl<S: Store> Replica<S> {
         extent(&self.folded.floors)
     }
 
-    /// As [`Self::trim_when_ripe`], without waiting seven days: somebody wants the room.
+    /// Gives the log up without waiting the seven days after an endorsement: somebody wants the room.
     ///
     /// # Errors
     /// [`EngineError::Store`].

@@ -1,7 +1,7 @@
 //! Making a snapshot. The documents are packed a pack at a time, so that the person who writes
 //! meanwhile never waits; what they change in between is packed again before the snapshot is
 //! signed. Packs that have not changed since the last snapshot are used again by their id, so
-//! that a month of writing costs a month's pack.
+//! that a month of writing costs little.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,10 +26,11 @@ use crate::store::{Key, Store};
 
 /// Envelopes after the last snapshot from which on a new one is due.
 const DUE_ENVELOPES: u64 = 512;
-/// Bytes of changes in one pack, roughly: compressed and sealed they stay below a mebibyte.
-const PACK_BYTES: u64 = 3 << 20;
-/// A pack whose content is smaller than this is taken apart when its shelf gets another one.
-const SMALL_PACK: u64 = 512 << 10;
+/// Bytes of changes in one pack, unless one document has more. Larger packs compress better and
+/// need fewer requests; smaller ones cost less when a document of long ago changes.
+const PACK_BYTES: u64 = 1 << 20;
+/// The shelf of what is needed before anything else.
+const AT_ONCE: u32 = u32::MAX;
 /// Snapshots that are remembered.
 const SEEN: usize = 16;
 
@@ -131,46 +132,71 @@ impl<S: Store> Replica<S> {
         Ok(found)
     }
 
-    /// Plans packs for these documents, by shelf. A small pack of the same shelf is packed
-    /// together with them.
+    /// Plans packs for these documents. Neighbouring shelves share a pack; the newest one, which is
+    /// read first and grows, has packs of its own, and so have those at both ends ([`Section`]).
     fn plan(&mut self, open: BTreeSet<DocId>) -> Result<(), EngineError> {
-        let mut shelves: BTreeMap<u32, BTreeSet<DocId>> = BTreeMap::new();
+        let mut docs = BTreeMap::new();
         for doc in open {
-            if let Some(row) = self.row(&doc)?.filter(|row| row.exists()) {
-                shelves.entry(row.shelf).or_default().insert(doc);
-            }
+            self.lay_out(doc, &mut docs)?;
         }
         let reused = self.making.as_ref().map(|making| making.reused.clone());
         let reused = reused.unwrap_or_default();
-        let packs = self.folded.base.packs.clone();
-        let small = packs
-            .iter()
-            .filter(|pack| reused.contains(&pack.number) && pack.pack.length < SMALL_PACK);
-        let mut apart = Vec::new();
-        for pack in small {
-            if let Some(docs) = shelves.get_mut(&pack.pack.shelf) {
-                apart.push(pack.number);
-                docs.extend(self.pack_docs(pack.number)?);
+        let packs = self.folded.base.packs.iter();
+        let mut kept: Vec<BasePack> = packs
+            .filter(|pack| reused.contains(&pack.number))
+            .cloned()
+            .collect();
+        kept.sort_by_key(|pack| pack.pack.shelf);
+        let shelves: BTreeSet<u32> = docs.keys().map(|(shelf, _)| *shelf).collect();
+        let all = shelves.iter().copied();
+        let all = all.chain(kept.iter().map(|pack| pack.pack.shelf));
+        let newest = all.filter(|shelf| *shelf != AT_ONCE).max();
+        let section = |shelf: u32| match shelf {
+            0 => Section::Unfiled,
+            AT_ONCE => Section::AtOnce,
+            shelf if Some(shelf) == newest => Section::Newest,
+            _ => Section::Past,
+        };
+        let apart = to_take_apart(&kept, &shelves, section);
+        for number in &apart {
+            for doc in self.pack_docs(*number)? {
+                self.lay_out(doc, &mut docs)?;
             }
         }
-        let mut todo = Vec::new();
-        for (shelf, docs) in shelves {
-            let mut bytes = 0;
-            let mut pack = Vec::new();
-            for doc in docs {
-                let size = self.row(&doc)?.map_or(0, |row| row.bytes);
-                if !pack.is_empty() && bytes + size > PACK_BYTES {
-                    todo.push((shelf, std::mem::take(&mut pack)));
-                    bytes = 0;
+        let mut todo: Vec<(u32, Vec<DocId>)> = Vec::new();
+        let mut bytes = 0;
+        for ((shelf, doc), size) in docs {
+            let fits = |at: u32| section(at) == section(shelf) && bytes + size <= PACK_BYTES;
+            match todo.last_mut() {
+                Some((at, pack)) if fits(*at) => {
+                    *at = shelf;
+                    pack.push(doc);
+                    bytes += size;
                 }
-                bytes += size;
-                pack.push(doc);
+                _ => {
+                    todo.push((shelf, vec![doc]));
+                    bytes = size;
+                }
             }
-            todo.push((shelf, pack));
+        }
+        for (_, pack) in &mut todo {
+            pack.sort_unstable();
         }
         if let Some(making) = &mut self.making {
             making.todo.extend(todo);
             making.reused.retain(|number| !apart.contains(number));
+        }
+        Ok(())
+    }
+
+    /// Lays a document out to be packed: by shelf, with its size.
+    fn lay_out(
+        &mut self,
+        doc: DocId,
+        docs: &mut BTreeMap<(u32, DocId), u64>,
+    ) -> Result<(), EngineError> {
+        if let Some(row) = self.row(&doc)?.filter(|row| row.exists()) {
+            docs.insert((row.shelf, doc), row.bytes);
         }
         Ok(())
     }
@@ -364,15 +390,17 @@ impl<S: Store> Replica<S> {
     /// Adds a pack to the list, with its documents.
     pub(crate) fn add_pack(&mut self, pack: PackRef, docs: &[DocId]) -> Result<(), EngineError> {
         let number = self.folded.base.number();
+        let mut bytes = 0;
         for doc in docs {
+            bytes += self.row(doc)?.map_or(0, |row| row.bytes);
             self.file(doc, 0, number)?;
         }
-        self.list_pack(pack, number, docs);
+        self.list_pack(pack, number, docs, bytes);
         Ok(())
     }
 
     /// Adds a pack to the list; the rows of its documents name it already.
-    pub(crate) fn list_pack(&mut self, pack: PackRef, number: u32, docs: &[DocId]) {
+    pub(crate) fn list_pack(&mut self, pack: PackRef, number: u32, docs: &[DocId], bytes: u64) {
         self.folded.obsolete.retain(|blob| *blob != pack.blob);
         // From a beginning that was given up; its documents are in the new one.
         let packs = self.folded.base.packs.iter();
@@ -388,6 +416,7 @@ impl<S: Store> Replica<S> {
         self.folded.base.packs.push(BasePack {
             number,
             pack,
+            bytes,
             dirty: false,
         });
         self.folded.touch_base();
@@ -505,6 +534,42 @@ impl<S: Store> Replica<S> {
         }
         self.folded.touch();
     }
+}
+
+/// Parts of a journal that share no pack.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Section {
+    /// Shelf 0, which the application has given no number.
+    Unfiled,
+    Past,
+    Newest,
+    /// Shelf [`AT_ONCE`].
+    AtOnce,
+}
+
+/// Numbers of packs, sorted by shelf, that are made anew: small ones on or next above a shelf that
+/// has something to be packed, and neighbours in the past that fit into one.
+fn to_take_apart(
+    kept: &[BasePack],
+    shelves: &BTreeSet<u32>,
+    section: impl Fn(u32) -> Section,
+) -> BTreeSet<u32> {
+    let mut apart = BTreeSet::new();
+    let small = |pack: &&BasePack| pack.bytes < PACK_BYTES / 2;
+    for shelf in shelves {
+        let at = |pack: &&BasePack| {
+            pack.pack.shelf >= *shelf && section(pack.pack.shelf) == section(*shelf)
+        };
+        apart.extend(kept.iter().filter(small).find(at).map(|pack| pack.number));
+    }
+    let is_past = |pack: &&BasePack| section(pack.pack.shelf) == Section::Past;
+    let past: Vec<&BasePack> = kept.iter().filter(is_past).collect();
+    for pair in past.windows(2) {
+        if pair.iter().map(|pack| pack.bytes).sum::<u64>() <= PACK_BYTES {
+            apart.extend(pair.iter().map(|pack| pack.number));
+        }
+    }
+    apart
 }
 
 fn plain(shelf: u32, packed: &[Saved]) -> Result<PlainPack, EngineError> {

@@ -2,10 +2,10 @@
 //! so that a new device begins at once, a device that was away jumps, and a relay can give up
 //! what nobody needs.
 //!
-//! * [`making`]: one device packs the documents, a pack at a time, and signs a SNAPSHOT.
-//! * [`checking`]: the others compare it with what they hold, and ENDORSE it.
-//! * [`folding`]: with a device of each party behind it, relay and devices give up the log.
-//! * [`starting`]: a device without a past, or far behind, begins from it.
+//! * `making`: one device packs the documents, a pack at a time, and signs a SNAPSHOT.
+//! * `checking`: the others compare it with what they hold, and ENDORSE it.
+//! * `folding`: with a device of each party behind it, relay and devices give up the log.
+//! * `starting`: a device without a past, or far behind, begins from it.
 
 mod checking;
 mod folding;

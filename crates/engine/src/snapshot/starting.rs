@@ -433,8 +433,10 @@ impl<S: Store> Replica<S> {
         starting.left.remove(wanted);
         let number = self.folded.base.number();
         let mut docs = Vec::with_capacity(pack.docs.len());
+        let mut bytes = 0;
         for packed in pack.docs {
             let doc = packed.doc;
+            bytes += packed.saved.len() as u64;
             if self.folded.burned.contains(&doc) {
                 continue;
             }
@@ -452,7 +454,7 @@ impl<S: Store> Replica<S> {
             docs.push(doc);
         }
         // What the next snapshot builds on, also if this beginning never comes to its end.
-        self.list_pack(pack.reference.clone(), number, &docs);
+        self.list_pack(pack.reference.clone(), number, &docs, bytes);
         starting.packs.push((number, docs));
         let mut send = Vec::new();
         if starting.left.is_empty() {

@@ -58,6 +58,8 @@ pub(crate) struct BasePack {
     /// Names it in the rows of its documents; never used twice.
     pub(crate) number: u32,
     pub(crate) pack: PackRef,
+    /// Bytes of changes of its documents when it was packed, or as it holds them.
+    pub(crate) bytes: u64,
     /// A document in it has changed since.
     pub(crate) dirty: bool,
 }
@@ -282,13 +284,14 @@ impl Folded {
 
 impl Base {
     fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::with_capacity(256 + self.packs.len() * (PackRef::ENCODED + 5));
+        let mut out = Writer::with_capacity(256 + self.packs.len() * (PackRef::ENCODED + 13));
         out.u8(1).raw(&self.id.0);
         self.cover.encode(&mut out);
         out.u32(self.place).u32(self.next);
         out.u32(u32::try_from(self.packs.len()).unwrap_or(u32::MAX));
         for pack in &self.packs {
             out.u32(pack.number).u8(u8::from(pack.dirty));
+            out.u64(pack.bytes);
             pack.pack.encode(&mut out);
         }
         out.finish()
@@ -310,6 +313,7 @@ impl Base {
             base.packs.push(BasePack {
                 number: reader.u32()?,
                 dirty: reader.u8()? != 0,
+                bytes: reader.u64()?,
                 pack: PackRef::decode(&mut reader)?,
             });
         }
