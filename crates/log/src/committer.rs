@@ -21,8 +21,13 @@ const MAX_QUEUED: usize = 1024;
 const MAX_QUEUED_BYTES: u64 = 32 * 1024 * 1024;
 /// How much is written before a sync, unless a single batch is larger.
 const GROUP_BYTES: u64 = 4 * 1024 * 1024;
+/// Part of its length that a new segment reserves. What is reserved doubles when it is used up, so
+/// that a small log takes little of the disk.
+const FIRST_PART: u64 = 64;
 /// The largest buffer kept from one group to the next.
 const KEPT_BUFFER: usize = 8 * 1024 * 1024;
+/// What is being done when more is reserved.
+const EXTEND: &str = "extend a segment file";
 /// How often, and for how long, the producers just answered are let run before the next group.
 const MAX_YIELDS: usize = 16;
 const MAX_YIELDING: Duration = Duration::from_micros(100);
@@ -149,6 +154,25 @@ pub(crate) struct Current {
 }
 
 impl Current {
+    /// Reserves more of the disk: at least up to `need`, at most up to `full`.
+    fn extend(&mut self, need: u64, full: u64) -> Result<(), Error> {
+        let file = &self.segment.file;
+        let wanted = self.capacity.saturating_mul(2).clamp(need, full);
+        let capacity = match file.reserve(wanted) {
+            Ok(()) => wanted,
+            // Not enough for twice as much may be enough for what is to be written.
+            Err(error) if is_full(&error) => {
+                file.reserve(need).map_err(Error::io(EXTEND))?;
+                need
+            }
+            Err(error) => return Err(Error::io(EXTEND)(error)),
+        };
+        // The system may have dropped the new length and would say yes the next time.
+        file.sync_all().map_err(not_confirmed)?;
+        self.capacity = capacity;
+        Ok(())
+    }
+
     /// Cuts the file behind the last record. If that fails, the rest stays zero, which reads as
     /// the end too.
     fn cut(&self) {
@@ -185,6 +209,12 @@ pub(crate) fn start(mut committer: Committer) -> Result<JoinHandle<()>, Error> {
             committer.end();
         })
         .map_err(Error::io("start a thread"))
+}
+
+fn not_confirmed(error: std::io::Error) -> Error {
+    Error::NotConfirmed {
+        source: Arc::new(error),
+    }
 }
 
 fn answer(done: Done, result: Result<(), Error>) {
@@ -231,12 +261,11 @@ impl Committer {
             let full = self.shared.options.segment_bytes;
             let need = current.used + cost;
             if need > current.capacity && need <= full {
-                // It was cut when the log was closed.
-                let file = &current.segment.file;
-                file.reserve(full)
-                    .and_then(|()| file.sync_all())
-                    .map_err(Error::io("extend a segment file"))?;
-                current.capacity = full;
+                let extended = current.extend(need, full);
+                if let Err(Error::NotConfirmed { .. }) = &extended {
+                    self.shared.stopped.store(true, Ordering::Release);
+                }
+                extended?;
             }
             if need <= current.capacity {
                 return Ok(());
@@ -256,7 +285,8 @@ impl Committer {
             segment: number,
             salt: shared.options.salt,
         };
-        let capacity = shared.options.segment_bytes.max(DATA_START + cost);
+        let first = shared.options.segment_bytes / FIRST_PART;
+        let capacity = first.max(DATA_START + cost);
         let segment = Arc::new(Segment::create(
             &*shared.disk,
             &shared.dir,
@@ -347,16 +377,12 @@ impl Committer {
                 return Err(Error::DiskFull);
             }
             self.shared.stopped.store(true, Ordering::Release);
-            return Err(Error::NotConfirmed {
-                source: Arc::new(error),
-            });
+            return Err(not_confirmed(error));
         }
         if let Err(error) = file.sync_data() {
             // The system may have dropped the bytes and would say yes the next time.
             self.shared.stopped.store(true, Ordering::Release);
-            return Err(Error::NotConfirmed {
-                source: Arc::new(error),
-            });
+            return Err(not_confirmed(error));
         }
         current.used += group.bytes.len() as u64;
         Ok(())

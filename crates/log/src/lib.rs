@@ -199,7 +199,8 @@ impl Log {
     }
 
     /// Removes each full segment of which more than half is dead, after writing its live records
-    /// again at the head (see [`Position`]). Appends and reads go on meanwhile.
+    /// again at the head (see [`Position`]). The segment that is being filled is ended for it when
+    /// a mebibyte of it is dead too. Appends and reads go on meanwhile.
     ///
     /// # Errors
     /// As [`Log::append`]; what was reclaimed until then stays so.

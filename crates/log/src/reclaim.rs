@@ -17,6 +17,9 @@ const MAX_MOVES: usize = 256;
 /// Bytes written again in one batch, unless one record is larger.
 const MAX_MOVE_BYTES: u64 = 1024 * 1024;
 
+/// Dead bytes from which on the segment that is being filled is ended for them.
+const WORTH_LEAVING: u64 = 1024 * 1024;
+
 /// Which segments to remove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Which {
@@ -31,6 +34,9 @@ impl Shared {
             self.begin_segment()?;
         }
         self.work.flush(false)?;
+        if which == Which::MostlyDead && self.head_is_worth_leaving() {
+            self.begin_segment()?;
+        }
         let numbers = self.segments();
         let mut reclaimed = Reclaimed::default();
         let Some((_newest, full)) = numbers.split_last() else {
@@ -53,6 +59,18 @@ impl Shared {
             }
         }
         Ok(reclaimed)
+    }
+
+    /// Whether so much of the segment that is being filled is dead that it should end here.
+    fn head_is_worth_leaving(&self) -> bool {
+        let head = self.segments().last().and_then(|head| self.entry(*head));
+        head.is_some_and(|(entry, _)| {
+            let number = entry.segment.place.segment;
+            let data = entry.data_bytes();
+            let kept = self.index.live(number).bytes + entry.delete_bytes;
+            let dead = data.saturating_sub(kept);
+            dead > data / 2 && dead >= WORTH_LEAVING
+        })
     }
 
     fn entry(&self, number: u64) -> Option<(Entry, bool)> {

@@ -21,7 +21,7 @@ use crate::error::{ConnectError, Error};
 use crate::space::Inner;
 
 /// Packs that are fetched and opened ahead of the one that is taken in.
-const AHEAD: usize = 4;
+const AHEAD: usize = 3;
 /// What is not urgent is looked at this often at most.
 const SELDOM: Duration = Duration::from_millis(100);
 /// How long nothing may happen before it is looked at again.

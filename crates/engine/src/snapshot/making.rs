@@ -28,7 +28,7 @@ use crate::store::{Key, Store};
 const DUE_ENVELOPES: u64 = 512;
 /// Bytes of changes in one pack, unless one document has more. Larger packs compress better and
 /// need fewer requests; smaller ones cost less when a document of long ago changes.
-const PACK_BYTES: u64 = 1 << 20;
+const PACK_BYTES: u64 = 512 << 10;
 /// The shelf of what is needed before anything else.
 const AT_ONCE: u32 = u32::MAX;
 /// Snapshots that are remembered.

@@ -15,7 +15,7 @@ use crate::documents::prescan::prescan_document;
 use crate::documents::{MAX_DOCUMENT_BYTES, Owner, owner};
 
 /// Level of zstd: packs are written once and read often.
-const LEVEL: i32 = 9;
+const LEVEL: i32 = 19;
 /// Largest pack after decompression, in bytes: one largest document, or many small ones.
 const EXPANDED: usize = 64 << 20;
 /// Rows that all documents of a pack may stand for when they are loaded, and so many more for each

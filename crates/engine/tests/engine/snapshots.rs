@@ -1,9 +1,12 @@
 //! Folding a log into documents, and beginning from there.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use ajar_engine::table::{Summarize, Summary};
 use ajar_engine::{NoticeKind, Ownership};
 use ajar_protocol::DocId;
+use automerge::{Automerge, ROOT, ReadDoc};
 
 use crate::world::{ANA, BEN, World};
 
@@ -193,6 +196,87 @@ fn a_snapshot_after_little_writing_uses_the_packs_of_the_last_one_again() {
     assert_eq!(world.compare(BEN), Some(1));
     let status = world.notices(BEN);
     assert!(status.is_empty(), "{status:?}");
+}
+
+/// Files documents under their `month`, as a journal does.
+struct ByMonth;
+
+impl Summarize for ByMonth {
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn summarize(&self, doc: &Automerge) -> Option<Summary> {
+        let month = doc.get(ROOT, "month").ok()??.0.into_string().ok()?;
+        Some(Summary {
+            shelf: month.parse().ok()?,
+            sort: 0,
+            head: Vec::new(),
+            text: String::new(),
+        })
+    }
+}
+
+/// A journal of few words a month was once a pack for every month.
+#[test]
+fn months_of_the_past_share_a_pack_and_the_newest_has_its_own() {
+    let mut world = World::online(12);
+    let ana = &mut world.devices[ANA].home;
+    ana.with_summarize(Arc::new(ByMonth));
+    let docs: Vec<DocId> = (0..24)
+        .map(|month| {
+            let doc = world.new_doc(ANA, Ownership::Mine);
+            world.put(ANA, doc, "month", &(100 + month).to_string());
+            doc
+        })
+        .collect();
+    world.run();
+    let newest = |world: &World| {
+        let packs = world.devices[ANA].home.packs_in_use();
+        let packs = packs.iter().map(|pack| &world.blobs[pack].reference);
+        let mut packs: Vec<_> = packs.map(|pack| (pack.shelf, pack.docs)).collect();
+        packs.sort_by_key(|(shelf, _)| std::cmp::Reverse(*shelf));
+        packs
+    };
+    world.snapshot(ANA);
+    assert_eq!(newest(&world), [(123, 1), (122, 23)]);
+    let made = world.blobs.len();
+
+    // More of the same month leaves the past alone.
+    let more = world.new_doc(ANA, Ownership::Mine);
+    world.put(ANA, more, "month", "123");
+    world.snapshot(ANA);
+    assert_eq!(newest(&world), [(123, 2), (122, 23)]);
+    assert_eq!(world.blobs.len(), made + 1);
+
+    // A new month: the one before joins the past.
+    let next = world.new_doc(ANA, Ownership::Mine);
+    world.put(ANA, next, "month", "124");
+    world.snapshot(ANA);
+    assert_eq!(newest(&world), [(124, 1), (123, 25)]);
+
+    // A month that is full stays as it is, and what comes to it later lies beside it.
+    for _ in 0..2 {
+        let mut noise = vec![0; 600_000];
+        rand_core::Rng::fill_bytes(&mut world.devices[ANA].rng, &mut noise);
+        let long: String = noise
+            .iter()
+            .map(|byte| char::from(byte % 64 + 32))
+            .collect();
+        world.put(ANA, docs[3], "text", &long);
+    }
+    world.snapshot(ANA);
+    let full = newest(&world);
+    assert_eq!(full, [(124, 1), (123, 21), (103, 1), (102, 3)]);
+    let late = world.new_doc(ANA, Ownership::Mine);
+    world.put(ANA, late, "month", "103");
+    world.snapshot(ANA);
+    assert_eq!(newest(&world), [(124, 1), (123, 22), (103, 1), (102, 3)]);
+    world.snapshot(ANA);
+    assert_eq!(newest(&world), [(124, 1), (123, 22), (103, 1), (102, 3)]);
+    world.run();
+    world.compare(BEN).unwrap();
+    assert!(world.notices(BEN).is_empty());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use ajar_engine::membership::{LinkOffer, LinkRequest, NewHalf};
 use ajar_engine::outbox::ChangeError;
 use ajar_engine::pairing::{self, Agreed, OwnHalf};
 use ajar_engine::replica::NewSpace;
-use ajar_engine::snapshot::pack::{OpenedPack, open_pack, seal_pack};
+use ajar_engine::snapshot::pack::{OpenedPack, SealedPack, open_pack, seal_pack};
 use ajar_engine::store::{Key, MemoryStore, Store};
 use ajar_engine::{EngineError, Event, NoticeKind, Now, Outputs, Ownership, Replica};
 use ajar_protocol::auth::permit;
@@ -58,7 +58,7 @@ pub(crate) struct World {
     pub(crate) devices: Vec<Device>,
     pub(crate) fault: Option<Fault>,
     /// Packs of snapshots, where every device finds them.
-    pub(crate) blobs: BTreeMap<BlobId, Vec<u8>>,
+    pub(crate) blobs: BTreeMap<BlobId, SealedPack>,
 }
 
 pub(crate) fn rng(seed: u64) -> ChaCha20Rng {
@@ -438,14 +438,13 @@ impl World {
         let device = &mut self.devices[who];
         while let Some(plain) = device.home.next_pack().unwrap() {
             let sealed = seal_pack(&plain, &mut device.rng).unwrap();
-            let reference = sealed.reference.clone();
-            self.blobs.insert(reference.blob, sealed.ciphertext);
-            device.home.pack_sealed(reference);
+            device.home.pack_sealed(sealed.reference.clone());
+            self.blobs.insert(sealed.reference.blob, sealed);
         }
     }
 
     pub(crate) fn open(&self, pack: &PackRef) -> OpenedPack {
-        open_pack(pack, &self.blobs[&pack.blob]).unwrap()
+        open_pack(pack, &self.blobs[&pack.blob].ciphertext).unwrap()
     }
 
     /// `who` compares a snapshot that has come with what it holds; returns how many packs it

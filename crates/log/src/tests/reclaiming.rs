@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{FaultyDisk, contents, delete, open_on, put, small, state};
-use crate::{Batch, batch::Op};
+use crate::{Batch, Options, batch::Op};
 
 fn bytes_on_disk(disk: &FaultyDisk) -> usize {
     let mut total = 0;
@@ -264,4 +264,34 @@ fn what_changed_since_reclaiming_looked_is_not_put_back() {
         )
         .unwrap();
     assert_eq!(log.get(b"day").unwrap(), None);
+}
+
+/// A relay for two once took 64 MiB for a few changes, and kept 64 MiB of what was deleted.
+#[test]
+fn a_small_log_takes_little_of_the_disk_and_gives_back_what_died_in_its_only_segment() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let options = || Options::new().with_salt(7);
+    let open =
+        |disk: &FaultyDisk| options().open_on(folder.path(), std::sync::Arc::new(disk.clone()));
+    let log = open(&disk).unwrap();
+    assert_eq!(bytes_on_disk(&disk), 0);
+    log.append(put("one", "word")).unwrap();
+    assert!(bytes_on_disk(&disk) <= 1 << 20);
+    for n in 0..100 {
+        log.append(put(&format!("{n}"), &"x".repeat(50_000)))
+            .unwrap();
+    }
+    let written = bytes_on_disk(&disk);
+    assert!((5_000_000..=16 << 20).contains(&written), "{written}");
+    for n in 0..90 {
+        log.append(delete(&format!("{n}"))).unwrap();
+    }
+    assert_eq!(log.reclaim().unwrap().segments, 1);
+    assert!(bytes_on_disk(&disk) <= 2 << 20);
+    let expected = contents(&log);
+    assert_eq!(expected.len(), 11);
+    let after = disk.copy();
+    drop(log);
+    assert_eq!(contents(&open(&after).unwrap()), expected);
 }
