@@ -60,11 +60,11 @@ enum Taken {
 
 impl<S: Store> Replica<S> {
     /// Takes one envelope from the relay.
-    pub(crate) fn take_envelope(&mut self, now: Now, bytes: &[u8]) -> Result<(), EngineError> {
-        let Ok(envelope) = Envelope::parse(bytes) else {
-            self.count_damaged(now);
-            return Ok(());
-        };
+    pub(crate) fn take_envelope(
+        &mut self,
+        now: Now,
+        envelope: Envelope,
+    ) -> Result<(), EngineError> {
         let is_epoch = envelope.header().kind == EnvelopeType::Epoch;
         let taken = self.consider(now, envelope)?;
         if matches!(taken, Taken::Accepted | Taken::Ahead) {
@@ -159,8 +159,10 @@ impl<S: Store> Replica<S> {
         };
         let author = author.clone();
         // 3. The signature.
-        let unverified = envelope.clone();
-        let Ok(verified) = envelope.verify(&author.keys.sign) else {
+        let mut unverified = envelope;
+        let key = author.keys.sign;
+        let checked = unverified.check_signature(&key);
+        let Ok(verified) = checked.and_then(|()| unverified.clone().verify(&key)) else {
             self.count_damaged(now);
             return Ok(Taken::Dropped);
         };
@@ -634,7 +636,10 @@ impl<S: Store> Replica<S> {
 
     /// Takes the first epoch from a pairing channel instead of a relay.
     pub(crate) fn take_first_epoch(&mut self, now: Now, bytes: &[u8]) -> Result<(), EngineError> {
-        self.take_envelope(now, bytes)?;
+        match Envelope::parse(bytes) {
+            Ok(envelope) => self.take_envelope(now, envelope)?,
+            Err(_) => self.count_damaged(now),
+        }
         self.commit().map(drop)
     }
 

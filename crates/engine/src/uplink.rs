@@ -8,10 +8,11 @@ use ajar_protocol::client_msg::{ChainPosition, ClientMsg};
 use ajar_protocol::link::Link;
 use ajar_protocol::relay_msg::{EnvelopeName, Refusal, RelayMsg};
 use ajar_protocol::trim::TrimRecord;
-use ajar_protocol::{DeviceId, EnvelopeId, Frontier, PartyChain, PartyId, Position};
+use ajar_protocol::{DeviceId, Envelope, EnvelopeId, Frontier, PartyChain, PartyId, Position};
 
 use crate::clock::Now;
 use crate::error::EngineError;
+use crate::incoming::{Incoming, Kind};
 use crate::notice::NoticeKind;
 use crate::output::{Event, Outputs};
 use crate::replica::Replica;
@@ -154,7 +155,12 @@ impl<S: Store> Replica<S> {
     ///
     /// # Errors
     /// [`EngineError::Store`], [`EngineError::Damaged`].
-    pub fn receive(&mut self, now: Now, messages: Vec<RelayMsg>) -> Result<Outputs, EngineError> {
+    pub fn receive<M: Into<Incoming>>(
+        &mut self,
+        now: Now,
+        messages: Vec<M>,
+    ) -> Result<Outputs, EngineError> {
+        let messages = messages.into_iter().map(Into::into);
         let mut send = Vec::new();
         if let Err(error) = self.take_messages(now, messages, &mut send) {
             self.give_up_round();
@@ -217,11 +223,14 @@ impl<S: Store> Replica<S> {
     fn take_messages(
         &mut self,
         now: Now,
-        messages: Vec<RelayMsg>,
+        messages: impl Iterator<Item = Incoming>,
         send: &mut Vec<ClientMsg>,
     ) -> Result<(), EngineError> {
         for message in messages {
-            self.take_message(now, message, send)?;
+            match message.0 {
+                Kind::Message(message) => self.take_message(now, message, send)?,
+                Kind::Envelope(envelope) => self.take_parsed(now, *envelope)?,
+            }
         }
         // Within a round, the end of the round asks.
         if self.caught_up() {
@@ -247,10 +256,10 @@ impl<S: Store> Replica<S> {
             }
             RelayMsg::Admitted(permit) => self.keep_permit(permit),
             RelayMsg::Link(bytes) => self.take_link(now, &bytes, send)?,
-            RelayMsg::Envelope(bytes) if self.is_booting() => {
-                self.take_boot_envelope(now, &bytes)?;
-            }
-            RelayMsg::Envelope(bytes) => self.take_envelope(now, &bytes)?,
+            RelayMsg::Envelope(bytes) => match Envelope::parse(&bytes) {
+                Ok(envelope) => self.take_parsed(now, envelope)?,
+                Err(_) => self.count_damaged(now),
+            },
             RelayMsg::Trimmed(record) => self.take_trimmed(now, &record, send)?,
             RelayMsg::Ready => self.begin_start(now, send)?,
             RelayMsg::TrimStored(id) => self.trimmed(id)?,
@@ -274,6 +283,13 @@ impl<S: Store> Replica<S> {
             | RelayMsg::MailboxMessage(_) => {}
         }
         Ok(())
+    }
+
+    fn take_parsed(&mut self, now: Now, envelope: Envelope) -> Result<(), EngineError> {
+        match self.is_booting() {
+            true => self.take_boot_envelope(now, envelope),
+            false => self.take_envelope(now, envelope),
+        }
     }
 
     /// Whether what comes is for beginning from a snapshot.

@@ -21,9 +21,11 @@ const MAX_QUEUED: usize = 1024;
 const MAX_QUEUED_BYTES: u64 = 32 * 1024 * 1024;
 /// How much is written before a sync, unless a single batch is larger.
 const GROUP_BYTES: u64 = 4 * 1024 * 1024;
-/// Part of its length that a new segment reserves. What is reserved doubles when it is used up, so
-/// that a small log takes little of the disk.
-const FIRST_PART: u64 = 64;
+/// What the only segment of a log reserves at first: a small log takes little of the disk. Others
+/// reserve all they may hold, so that nobody waits for more.
+const RESERVED_AT_FIRST: u64 = 64 * 1024;
+/// What is reserved grows by this factor when it is used up.
+const GROWTH: u64 = 4;
 /// The largest buffer kept from one group to the next.
 const KEPT_BUFFER: usize = 8 * 1024 * 1024;
 /// What is being done when more is reserved.
@@ -157,10 +159,10 @@ impl Current {
     /// Reserves more of the disk: at least up to `need`, at most up to `full`.
     fn extend(&mut self, need: u64, full: u64) -> Result<(), Error> {
         let file = &self.segment.file;
-        let wanted = self.capacity.saturating_mul(2).clamp(need, full);
+        let wanted = self.capacity.saturating_mul(GROWTH).clamp(need, full);
         let capacity = match file.reserve(wanted) {
             Ok(()) => wanted,
-            // Not enough for twice as much may be enough for what is to be written.
+            // Too little for that may be enough for what is to be written.
             Err(error) if is_full(&error) => {
                 file.reserve(need).map_err(Error::io(EXTEND))?;
                 need
@@ -285,8 +287,10 @@ impl Committer {
             segment: number,
             salt: shared.options.salt,
         };
-        let first = shared.options.segment_bytes / FIRST_PART;
-        let capacity = first.max(DATA_START + cost);
+        let is_only = shared.segments().len() <= 1 && (roll || self.current.is_none());
+        let most = if is_only { RESERVED_AT_FIRST } else { u64::MAX };
+        let capacity = shared.options.segment_bytes.min(most);
+        let capacity = capacity.max(DATA_START + cost);
         let segment = Arc::new(Segment::create(
             &*shared.disk,
             &shared.dir,

@@ -144,13 +144,23 @@ impl EnvelopeHeader {
     }
 }
 
-/// A parsed envelope whose signature has not been checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A parsed envelope whose signature is not known to be its author's.
+#[derive(Clone, Debug)]
 pub struct Envelope {
     bytes: Vec<u8>,
     header: EnvelopeHeader,
     id: EnvelopeId,
+    /// A key that the signature was found to be valid for.
+    valid_for: Option<[u8; 32]>,
 }
+
+impl PartialEq for Envelope {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Envelope {}
 
 impl Envelope {
     /// Parses an envelope of exactly the length that its header says.
@@ -171,6 +181,7 @@ impl Envelope {
             bytes: bytes.to_vec(),
             header,
             id,
+            valid_for: None,
         })
     }
 
@@ -193,16 +204,30 @@ impl Envelope {
         &self.bytes
     }
 
-    /// Checks the signature against the author's key and consumes the unchecked value.
+    /// Checks the signature against a key ahead of [`Self::verify`], which takes time then only
+    /// for another key. It says nothing about whose key that is.
     ///
     /// # Errors
     /// [`Malformed::Signature`] or [`Malformed::Key`].
-    pub fn verify(self, sign_key: &[u8; 32]) -> Result<VerifiedEnvelope, Malformed> {
+    pub fn check_signature(&mut self, sign_key: &[u8; 32]) -> Result<(), Malformed> {
+        if self.valid_for.as_ref() == Some(sign_key) {
+            return Ok(());
+        }
         let (_, signature) = self.bytes.split_at(self.bytes.len() - SIGNATURE);
         let signature = signature
             .try_into()
             .map_err(|_| Malformed::Truncated(WHAT))?;
         verify(sign_key, label::ENV_SIG, &self.id.0, signature, WHAT)?;
+        self.valid_for = Some(*sign_key);
+        Ok(())
+    }
+
+    /// Checks the signature against the author's key and consumes the unchecked value.
+    ///
+    /// # Errors
+    /// [`Malformed::Signature`] or [`Malformed::Key`].
+    pub fn verify(mut self, sign_key: &[u8; 32]) -> Result<VerifiedEnvelope, Malformed> {
+        self.check_signature(sign_key)?;
         Ok(VerifiedEnvelope(self))
     }
 }

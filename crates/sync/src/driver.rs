@@ -2,10 +2,12 @@
 //! with a growing, jittered pause. It never waits for the disk: what it receives goes to the
 //! replica's thread over a bounded queue.
 
+use std::convert::Infallible;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use ajar_engine::{Incoming, Signers};
 use ajar_protocol::address::RelayAddress;
 use ajar_protocol::client_msg::ClientMsg;
 use ajar_protocol::relay_msg::{Refusal, RelayMsg};
@@ -204,19 +206,22 @@ async fn session(
             flight.push(ClientMsg::Login(core.replica.login(&key, &exporter)));
             flight.push(core.replica.connected(key));
             let can_introduce = core.replica.introduction(&key, claim).is_some();
-            (core.link(link), flight, introduced, can_introduce)
+            let signers = Arc::new(core.replica.signers());
+            (core.link(link), flight, introduced, can_introduce, signers)
         })
         .await;
-    let (wire_number, flight, introduced, can_introduce) =
+    let (wire_number, flight, introduced, can_introduce, signers) =
         flight.map_err(|_| ConnectError::Lost)?;
     let (writer, reader, closer) = wire.split();
     let (answers, asks, welcome, line) = blobs::channels();
     let welcomed_to_chores = line.welcomed.clone();
+    let (batches, arrived) = mpsc::channel(1);
     let ended = tokio::select! {
         biased;
         _ = stop.wait_for(|stop| *stop) => Ok(Wish::Stop),
         _ = route.changed() => Ok(Wish::Reroute),
-        ended = read(space, wire_number, reader, welcomed, (answers, welcome)) => ended,
+        ended = hand_over(space, wire_number, arrived, welcomed, (answers, welcome)) => ended,
+        never = read(reader, signers, batches) => match never {},
         ended = write(writer, flight, outgoing, asks) => ended,
         ended = tick(space) => ended,
         ended = blobs::run(space, closer.connection(), line) => ended,
@@ -235,16 +240,34 @@ async fn session(
     ended
 }
 
-async fn read(
-    space: &Arc<Inner>,
-    wire_number: u64,
+/// What has come at one moment.
+struct Arrived {
+    messages: Vec<Incoming>,
+    about_blobs: Vec<RelayMsg>,
+    welcomed: bool,
+    refusal: Option<Refusal>,
+}
+
+type Batches = mpsc::Sender<Result<Arrived, ConnectError>>;
+
+/// Reads what comes, a batch ahead of what the replica is taking in. What came before the end of
+/// the connection is taken in before the end is noticed.
+async fn read(reader: WireReader, signers: Arc<Signers>, batches: Batches) -> Infallible {
+    if let Err(why) = read_to_the_end(reader, signers, &batches).await {
+        let _ = batches.send(Err(why)).await;
+    }
+    std::future::pending().await
+}
+
+async fn read_to_the_end(
     mut reader: WireReader,
-    welcomed: &mut bool,
-    (answers, welcome): (Answers, watch::Sender<bool>),
-) -> Result<Wish, ConnectError> {
+    signers: Arc<Signers>,
+    batches: &Batches,
+) -> Result<(), ConnectError> {
     let login = Instant::now() + LOGIN;
+    let mut welcomed = false;
     loop {
-        let mut messages = if *welcomed {
+        let mut messages = if welcomed {
             reader.receive(RECEIVE).await?
         } else {
             timeout_at(login, reader.receive(RECEIVE))
@@ -254,24 +277,54 @@ async fn read(
         // What came before a refusal still counts.
         let refusal = messages.iter().position(is_refusal);
         let refusal = refusal.and_then(|place| messages.drain(place..).next());
-        let mut just_welcomed = false;
-        if !*welcomed
-            && messages
-                .iter()
-                .any(|message| matches!(message, RelayMsg::Welcome { .. }))
-        {
+        let refusal = match refusal {
+            Some(RelayMsg::Refused(reason)) => Some(reason),
+            _ => None,
+        };
+        let is_welcome = |message: &RelayMsg| matches!(message, RelayMsg::Welcome { .. });
+        welcomed |= messages.iter().any(is_welcome);
+        let about_blobs = messages.extract_if(.., |message| is_about_blobs(message));
+        let about_blobs = about_blobs.collect();
+        // Signatures are half the work of catching up.
+        let signers = Arc::clone(&signers);
+        let look = move || messages.into_iter().map(|m| signers.look_at(m)).collect();
+        let batch = Arrived {
+            messages: tokio::task::spawn_blocking(look)
+                .await
+                .map_err(|_| ConnectError::Lost)?,
+            about_blobs,
+            welcomed,
+            refusal,
+        };
+        if batches.send(Ok(batch)).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+/// Hands to the replica what was read.
+async fn hand_over(
+    space: &Arc<Inner>,
+    wire_number: u64,
+    mut arrived: mpsc::Receiver<Result<Arrived, ConnectError>>,
+    welcomed: &mut bool,
+    (answers, welcome): (Answers, watch::Sender<bool>),
+) -> Result<Wish, ConnectError> {
+    loop {
+        let batch = arrived.recv().await.unwrap_or(Err(ConnectError::Lost))?;
+        let just_welcomed = batch.welcomed && !*welcomed;
+        if just_welcomed {
             *welcomed = true;
-            just_welcomed = true;
             space.worker.set_connection(Connection::Online {
                 caught_up: false,
                 delivered: false,
             });
         }
-        for message in messages.extract_if(.., |message| is_about_blobs(message)) {
+        for message in batch.about_blobs {
             // Answers come one at a time; what nobody asked for is dropped.
             let _ = answers.try_send(message);
         }
-        let blobs = Arc::clone(&space.blobs);
+        let (blobs, messages) = (Arc::clone(&space.blobs), batch.messages);
         let taken = space
             .worker
             .call_async(move |core| {
@@ -302,7 +355,7 @@ async fn read(
             Ok(Ok(false)) => return Err(ConnectError::Lost),
             Ok(Err(error)) | Err(error) => return Err(ConnectError::Store(error.to_string())),
         }
-        if let Some(RelayMsg::Refused(reason)) = refusal {
+        if let Some(reason) = batch.refusal {
             return Err(refused(reason));
         }
     }

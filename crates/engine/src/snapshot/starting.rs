@@ -106,11 +106,11 @@ impl<S: Store> Replica<S> {
 
     /// Takes one envelope of a bootstrap. It stands alone: its signature is checked, and its
     /// place when its chain comes.
-    pub(crate) fn take_boot_envelope(&mut self, now: Now, bytes: &[u8]) -> Result<(), EngineError> {
-        let Ok(envelope) = Envelope::parse(bytes) else {
-            self.count_damaged(now);
-            return Ok(());
-        };
+    pub(crate) fn take_boot_envelope(
+        &mut self,
+        now: Now,
+        envelope: Envelope,
+    ) -> Result<(), EngineError> {
         let header = *envelope.header();
         let author = self.space.device(&header.device);
         let key = author.map(|(_, author)| author.keys.sign);
