@@ -125,7 +125,9 @@ impl Space {
                     core.replica.folded_envelopes(),
                 );
                 let wanted = core.snapshot_wanted || core.trim_wanted;
-                let idle = !core.replica.has_errands(clock::now())?;
+                // A snapshot that the relay has not confirmed yet is no ground to trim to.
+                let idle = core.replica.relay_has_everything()
+                    && !core.replica.has_errands(clock::now())?;
                 Ok::<_, Error>((state, wanted, idle))
             })??;
             now = state;

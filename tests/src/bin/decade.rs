@@ -1,5 +1,5 @@
-//! A journal of ten years in the shared space, with an answer to every day: what it costs at the
-//! relay before and after it is folded, how fast a new device has it, how fast a device catches
+//! A journal of ten years in the shared space, with an answer to every day and a photo on every
+//! tenth: what it costs at the relay before and after it is folded, how fast a new device has it, how fast a device catches
 //! up, lists and searches.
 //!
 //! `cargo run --release -p ajar-tests --bin decade -- DIARY.jsonl [DIR]`
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ajar_journal::opening::Stage;
+use ajar_journal::photo::{self, Photo};
 use ajar_journal::{entry, opening, summary};
 use ajar_sync::automerge::Automerge;
 use ajar_sync::automerge::transaction::Transaction;
@@ -29,6 +30,10 @@ const BATCH: usize = 256;
 const WAIT: Duration = Duration::from_secs(600);
 const RUNS: usize = 5;
 const EDITS: usize = 1000;
+/// One day in so many has a photo, of so many bytes, with a small picture.
+const PHOTO_EVERY: usize = 10;
+const PHOTO: usize = 120_000;
+const THUMB: usize = 12_000;
 
 struct Journal;
 
@@ -52,6 +57,7 @@ impl Summarize for Journal {
 struct Day {
     date: String,
     text: String,
+    photo: Option<Photo>,
 }
 
 fn read_diary(path: &str) -> Result<Vec<Day>, Failure> {
@@ -62,6 +68,7 @@ fn read_diary(path: &str) -> Result<Vec<Day>, Failure> {
         days.push(Day {
             date: field("date").ok_or("a line has no date")?,
             text: field("text").ok_or("a line has no text")?,
+            photo: None,
         });
     }
     Ok(days)
@@ -185,7 +192,32 @@ fn open_day(tx: &mut Transaction<'_>, day: &Day) -> Result<(), String> {
         photos: Vec::new(),
     };
     let projection = opening::project(&entry, Stage::Room).map_err(|e| e.to_string())?;
-    opening::create(tx, &projection, &day.date).map_err(|e| e.to_string())
+    opening::create(tx, &projection, &day.date).map_err(|e| e.to_string())?;
+    photo::add(tx, day.photo.as_slice(), 0).map_err(|e| e.to_string())
+}
+
+/// A photo of noise with its small picture.
+fn photo(space: &Space, number: usize) -> Result<Photo, Failure> {
+    let put = |length: usize| {
+        let mut noise = vec![0; length];
+        getrandom::fill(&mut noise)?;
+        let blob = space.put_blob(&mut noise.as_slice(), length as u64)?;
+        Ok::<_, Failure>(photo::BlobRef {
+            id: blob.id.0,
+            key: (*blob.key.key().expose()).into(),
+            salt: *blob.key.salt(),
+            length: blob.length,
+        })
+    };
+    Ok(Photo {
+        id: format!("{number:032x}"),
+        content: put(PHOTO)?,
+        media: photo::MediaType::Jpeg,
+        size: Some((1600, 1200)),
+        name: None,
+        original: false,
+        thumb: Some(put(THUMB)?),
+    })
 }
 
 fn edit_day(tx: &mut Transaction<'_>) -> Result<(), String> {
@@ -338,7 +370,7 @@ async fn main() -> Result<(), Failure> {
         return measure(Path::new(dir)).await;
     }
     let path = arguments.first().ok_or("usage: decade DIARY.jsonl [DIR]")?;
-    let days = read_diary(path)?;
+    let mut days = read_diary(path)?;
     let text: usize = days.iter().map(|day| day.text.len()).sum();
     let small = reference(&days)?;
     print_line(&format!(
@@ -356,6 +388,9 @@ async fn main() -> Result<(), Failure> {
     pair(&ana, &ben).await?;
     let (us_ana, us_ben) = (ana.space(SpaceKind::Shared)?, ben.space(SpaceKind::Shared)?);
 
+    for (number, day) in days.iter_mut().enumerate().step_by(PHOTO_EVERY) {
+        day.photo = Some(photo(&us_ana, number)?);
+    }
     let began = Instant::now();
     let openings = keep(&us_ana, &days, open_day)?;
     print_line(&format!("Ana keeps and opens: {:.2?}", began.elapsed()));
@@ -371,6 +406,7 @@ async fn main() -> Result<(), Failure> {
             Some(Day {
                 date: days.get(n)?.date.clone(),
                 text: answer(n),
+                photo: None,
             })
         })
         .collect();
@@ -380,8 +416,12 @@ async fn main() -> Result<(), Failure> {
     us_ben.sync(WAIT).await?;
     us_ana.sync(WAIT).await?;
     print_line(&format!("exchanged: {:.2?}", began.elapsed()));
-    let before = on_disk(&relay.data());
-    print_line(&format!("relay's disk before: {before} bytes"));
+    let (blobs, log) = (relay.data().join("blobs"), relay.data().join("db"));
+    let photos = on_disk(&blobs);
+    print_line(&format!(
+        "relay's disk before: {photos} bytes of photos, {} in its log",
+        on_disk(&log)
+    ));
 
     let began = Instant::now();
     let tidied = us_ana.tidy(WAIT).await?;
@@ -410,15 +450,14 @@ async fn main() -> Result<(), Failure> {
     let tidied = us_ana.tidy(WAIT).await?;
     us_ben.sync(WAIT).await?;
     // It gives room back at most once a minute.
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let (blobs, log) = (relay.data().join("blobs"), relay.data().join("db"));
-    let (blobs, log) = (on_disk(&blobs), on_disk(&log));
+    tokio::time::sleep(Duration::from_secs(70)).await;
+    let (packs, log) = (on_disk(&blobs).saturating_sub(photos), on_disk(&log));
     let times = |bytes: u64| bytes as f64 / small as f64;
     print_line(&format!(
-        "relay's disk after: {blobs} bytes in packs ({:.2} times zstd -19), {log} in its log: {:.2} \
-         times ({tidied:?})",
-        times(blobs),
-        times(blobs + log)
+        "relay's disk after: the photos, {packs} bytes in packs ({:.2} times zstd -19), {log} in its \
+         log: {:.2} times ({tidied:?})",
+        times(packs),
+        times(packs + log)
     ));
 
     let fresh = folder.join("fresh");
