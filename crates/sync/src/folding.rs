@@ -117,7 +117,8 @@ impl Space {
         })?;
         self.inner().chores.notify_one();
         let mut now = before;
-        let mut asked = true;
+        // What was given up before the new snapshot was asked for is an older one's doing.
+        let mut asked_at = None;
         while Instant::now() < until {
             let (state, wanted, idle) = self.worker().call(|core| {
                 let state = (
@@ -132,10 +133,11 @@ impl Space {
             })??;
             now = state;
             if idle && !wanted && now.0 != before.0 {
-                if !std::mem::take(&mut asked) || now.1 != before.1 {
+                if asked_at.is_some() {
                     break;
                 }
                 // Once more, for the snapshot that is there now.
+                asked_at = Some(now.1);
                 self.worker().call(|core| core.trim_wanted = true)?;
                 self.inner().chores.notify_one();
             }
@@ -143,16 +145,23 @@ impl Space {
         }
         Ok(Tidied {
             snapshot: now.0 != before.0,
-            trimmed: now.1 != before.1,
+            trimmed: asked_at.is_some_and(|folded| now.1 != folded),
         })
     }
 
-    /// Waits until nothing is left that a device does of itself, at most so long.
+    /// Waits until nothing is left that a device does of itself, at most so long after the last
+    /// blob went up: a snapshot that a slow line cuts short would begin anew each time.
     pub(crate) async fn errands_done(&self, at_most: Duration) -> Result<(), Error> {
-        let until = Instant::now() + at_most;
+        let mut until = Instant::now() + at_most;
+        let mut pending = self.blobs_pending();
         loop {
             let work = |core: &mut crate::core::Core| core.replica.has_errands(clock::now());
             let left = self.inner().worker.call_async(work).await??;
+            let now_pending = self.blobs_pending();
+            if now_pending < pending {
+                until = Instant::now() + at_most;
+            }
+            pending = now_pending;
             if !left || Instant::now() >= until {
                 return Ok(());
             }
