@@ -1,0 +1,105 @@
+"""Every frame of docs/protocol.md, section 2.8, checked against the objects of the other files."""
+
+from collections import Counter
+
+import curve
+from chain import genesis_is_signed
+from checks_protocol import known_chain, known_devices
+from frames import (
+    CLIENT,
+    REFUSALS,
+    RELAY,
+    Answer,
+    BlobDeletion,
+    Introduction,
+    Login,
+    Message,
+    Position,
+    permit_hash,
+    read_frame,
+)
+from primitives import verified
+from strict import refuses_damage
+from vector import Case, Library
+from wire import Envelope, Link, read_frontier, whole
+
+
+def client_frames(root: Case, library: Library) -> int:
+    """Every message of a client, but for those on the stream of a blob."""
+    return _frames(root, library, CLIENT)
+
+
+def relay_frames(root: Case, library: Library) -> int:
+    """Every message of a relay, but for those on the stream of a blob."""
+    return _frames(root, library, RELAY)
+
+
+def _frames(root: Case, library: Library, side: dict) -> int:
+    seen: Counter[tuple[str, int | None]] = Counter()
+
+    def frame(case: Case) -> None:
+        data = case.bytes("frame")
+        name, message = read_frame(data, side)
+        refuses_damage(data, lambda reader: read_frame(reader.rest(), side))
+        case.expect("tag", name)
+        reason = message if name == "Refused" else getattr(message, "reason", None)
+        seen[name, reason] += 1
+        case.require(_agrees(data[5:], message, library), "differs from what other files say")
+
+    count = root.each("list", frame)
+    refusing = {"Refused", "LinkNotStored", "NotStored", "TrimNotStored"}
+    for name, _body in side.values():
+        reasons = REFUSALS if name in refusing else [None]
+        for reason in reasons:
+            what = name if reason is None else f"{name} for reason {reason}"
+            root.require(seen[name, reason] > 0, f"no frame {what}")
+            root.require(reason is None or seen[name, reason] == 1, f"two frames {what}")
+    return count
+
+
+def _agrees(body: bytes, message: Message, library: Library) -> bool:
+    """Whether an object in a frame is the one that another file holds; true of what none holds."""
+    match message:
+        case Login():
+            return body.hex() == library["protocol/relay_login"]["login"]["message"]
+        case Introduction():
+            return _introduced(message, library)
+        case Link():
+            return body.hex() == library["protocol/chain"]["links"][1]["link"]
+        case Envelope():
+            return body.hex() == library["protocol/envelopes"]["envelopes"][0]["envelope"]
+        case Position():
+            rows = bytes.fromhex(library["protocol/frontier"]["bytes"])
+            shared = library["protocol/space"]["shared"]
+            parties = [bytes.fromhex(shared[name]) for name in ("lower", "higher")]
+            same_rows = message.frontier == whole(rows, read_frontier)
+            return same_rows and [party for party, _next in message.parties] == parties
+        case BlobDeletion():
+            # This vector is signed with the one key that relay_login.json tells.
+            key = _relay_key(library)
+            return verified(key, "ajar/v1/relay-cmd", message.digest, message.signature)
+        case _:
+            return True
+
+
+def _relay_key(library: Library) -> bytes:
+    return curve.public_key(bytes.fromhex(library["protocol/relay_login"]["permit"]["relay_seed"]))
+
+
+def _introduced(message: Introduction, library: Library) -> bool:
+    """The genesis is signed by those whom ids.json knows, and what admits it is known too."""
+    spaces = library["protocol/space"]
+    signers = [known_chain(library).first_device.sign]
+    if message.genesis.shared:
+        signers.insert(0, list(known_devices(library).values())[2].sign)
+    stated = spaces["shared" if message.genesis.shared else "private"]["space_id"]
+    genesis_is_signed(message.genesis, signers)
+    if message.permit is not None:
+        # The permit of this vector is for the space of relay_login.json, not for the one beside it.
+        digest = permit_hash(bytes.fromhex(library["protocol/relay_login"]["permit"]["space"]))
+        key = _relay_key(library)
+        admits = verified(key, "ajar/v1/relay-permit", digest, message.permit)
+    else:
+        claims = [row["claim"] for row in library["protocol/addresses"]]
+        admits = message.claim is not None and message.claim.hex() in claims
+    return admits and message.genesis.space_id.hex() == stated
