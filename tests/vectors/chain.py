@@ -10,7 +10,6 @@ from wire import (
     Genesis,
     Link,
     Reader,
-    WordKeys,
     cosign_hash,
     demand,
     party_id,

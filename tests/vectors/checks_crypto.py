@@ -11,6 +11,7 @@ from content import (
     open_seal,
 )
 from local import (
+    Slot,
     hidden_name,
     local_key,
     open_blob,
@@ -44,7 +45,7 @@ from primitives import (
 )
 from vector import Case, Library
 from wire import DeviceKeys, Envelope, read_envelope, whole
-from words import entropy_of, sas_words, safety_words, slot_keys, sync_words
+from words import entropy_of, safety_words, sas_words, slot_keys, sync_words
 
 
 def padding(root: Case, _library: Library) -> int:
@@ -174,9 +175,7 @@ def epoch(root: Case, _library: Library) -> int:
     root.require(sorted(known) == [seal.recipient for seal in payload.seals], "other recipients")
     history = open_history(found, payload, epoch_key)
     stated: dict[bytes, bytes] = {}
-    root.each(
-        "history", lambda case: stated.update({case.bytes("epoch_id"): case.bytes("key")})
-    )
+    root.each("history", lambda case: stated.update({case.bytes("epoch_id"): case.bytes("key")}))
     root.require(history == stated, "hist holds other keys")
     return count
 
@@ -233,9 +232,7 @@ def words(root: Case, _library: Library) -> int:
 
     root.within("safety_words", safety)
     root.within("sas_words", sas)
-    root.within(
-        "sync_words", lambda case: case.expect("words", sync_words(case.bytes("frontier")))
-    )
+    root.within("sync_words", lambda case: case.expect("words", sync_words(case.bytes("frontier"))))
     return 3
 
 
@@ -250,7 +247,7 @@ def vault_header(root: Case, _library: Library) -> int:
         root.expect("lanes", slot.lanes)
         drawn += slot.salt + slot.nonce
 
-        def opened(case: Case, slot=slot) -> None:
+        def opened(case: Case, slot: Slot = slot) -> None:
             case.expect("lmk", open_slot(slot, case.text("passphrase")))
 
         root.within(name, opened)
@@ -280,7 +277,5 @@ def local(root: Case, _library: Library) -> int:
 
     root.within("keyfile", key_file)
     root.within("record", record)
-    root.within(
-        "name", lambda case: case.expect("hidden", hidden_name(lmk, case.bytes("logical")))
-    )
+    root.within("name", lambda case: case.expect("hidden", hidden_name(lmk, case.bytes("logical"))))
     return 3

@@ -60,7 +60,9 @@ def pairing(root: Case, _library: Library) -> int:
     root.require(_signed(first, device.sign), "first epoch: signature")
     root.require(first.device_id == device.device_id and first.counter == 1, "first epoch: place")
     root.require(first.space_id == genesis.space_id and first.mhead == mhead, "first epoch: space")
-    root.require((epoch.number, epoch.reason, epoch.parents) == (1, 1, []), "first epoch: not first")
+    root.require(
+        (epoch.number, epoch.reason, epoch.parents) == (1, 1, []), "first epoch: not first"
+    )
     root.require(epoch.heads == heads, "first epoch: heads")
     recipients = parties[0].chain.recipients() | parties[1].chain.recipients()
     check_epoch_place(epoch, device.device_id, recipients, False)

@@ -15,6 +15,7 @@ from frames import (
     Login,
     Message,
     Position,
+    Side,
     permit_hash,
     read_frame,
 )
@@ -34,7 +35,7 @@ def relay_frames(root: Case, library: Library) -> int:
     return _frames(root, library, RELAY)
 
 
-def _frames(root: Case, library: Library, side: dict) -> int:
+def _frames(root: Case, library: Library, side: Side) -> int:
     seen: Counter[tuple[str, int | None]] = Counter()
 
     def frame(case: Case) -> None:
@@ -42,8 +43,7 @@ def _frames(root: Case, library: Library, side: dict) -> int:
         name, message = read_frame(data, side)
         refuses_damage(data, lambda reader: read_frame(reader.rest(), side))
         case.expect("tag", name)
-        reason = message if name == "Refused" else getattr(message, "reason", None)
-        seen[name, reason] += 1
+        seen[name, _reason(name, message)] += 1
         case.require(_agrees(data[5:], message, library), "differs from what other files say")
 
     count = root.each("list", frame)
@@ -57,17 +57,23 @@ def _frames(root: Case, library: Library, side: dict) -> int:
     return count
 
 
+def _reason(name: str, message: Message) -> int | None:
+    if name == "Refused" and isinstance(message, int):
+        return message
+    return message.reason if isinstance(message, Answer) else None
+
+
 def _agrees(body: bytes, message: Message, library: Library) -> bool:
     """Whether an object in a frame is the one that another file holds; true of what none holds."""
     match message:
         case Login():
-            return body.hex() == library["protocol/relay_login"]["login"]["message"]
+            return _is(body, library["protocol/relay_login"]["login"]["message"])
         case Introduction():
             return _introduced(message, library)
         case Link():
-            return body.hex() == library["protocol/chain"]["links"][1]["link"]
+            return _is(body, library["protocol/chain"]["links"][1]["link"])
         case Envelope():
-            return body.hex() == library["protocol/envelopes"]["envelopes"][0]["envelope"]
+            return _is(body, library["protocol/envelopes"]["envelopes"][0]["envelope"])
         case Position():
             rows = bytes.fromhex(library["protocol/frontier"]["bytes"])
             shared = library["protocol/space"]["shared"]
@@ -80,6 +86,10 @@ def _agrees(body: bytes, message: Message, library: Library) -> bool:
             return verified(key, "ajar/v1/relay-cmd", message.digest, message.signature)
         case _:
             return True
+
+
+def _is(body: bytes, stated: str) -> bool:
+    return body == bytes.fromhex(stated)
 
 
 def _relay_key(library: Library) -> bytes:
@@ -102,4 +112,4 @@ def _introduced(message: Introduction, library: Library) -> bool:
     else:
         claims = [row["claim"] for row in library["protocol/addresses"]]
         admits = message.claim is not None and message.claim.hex() in claims
-    return admits and message.genesis.space_id.hex() == stated
+    return admits and _is(message.genesis.space_id, stated)

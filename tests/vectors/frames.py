@@ -80,7 +80,7 @@ class Answer:
 
 
 Message = (
-    Login | Introduction | Link | Position | Envelope | Genesis | BlobDeletion | Answer
+    Login | Introduction | Link | Position | Envelope | BlobDeletion | Answer
     | list[bytes] | bytes | int
 )  # fmt: skip
 
@@ -179,9 +179,12 @@ def _answer(numbers: int, name: int, refused: bool) -> Callable[[Reader], Answer
     return read
 
 
+# By tag: the name of the message, and the reader of its body.
+Side = dict[int, tuple[str, Callable[[Reader], Message]]]
+
 # Trim records and the genesis of a recovery login travel as bytes: the frame bounds them, and
 # whoever takes them out reads them.
-CLIENT: dict[int, tuple[str, Callable[[Reader], Message]]] = {
+CLIENT: Side = {
     1: ("Login", read_login),
     2: ("Introduce", _read_introduction),
     3: ("AppendLink", read_link),
@@ -195,7 +198,7 @@ CLIENT: dict[int, tuple[str, Callable[[Reader], Message]]] = {
     17: ("MailboxJoin", _read_nameplate),
     18: ("MailboxSend", _opaque(16_384)),
 }
-RELAY: dict[int, tuple[str, Callable[[Reader], Message]]] = {
+RELAY: Side = {
     128: ("Welcome", _read_welcome),
     129: ("Refused", _read_reason),
     130: ("Admitted", lambda reader: reader.take(64)),
@@ -219,9 +222,7 @@ RELAY: dict[int, tuple[str, Callable[[Reader], Message]]] = {
 }
 
 
-def read_frame(
-    frame: bytes, side: dict[int, tuple[str, Callable[[Reader], Message]]]
-) -> tuple[str, Message]:
+def read_frame(frame: bytes, side: Side) -> tuple[str, Message]:
     """2.8, Frames: the name of the message and what it says."""
     reader = Reader(frame)
     length = reader.unsigned(4)

@@ -58,9 +58,7 @@ def drawn_scalar(seed: bytes) -> int:
 
 
 def _blind(scalar: int, w: int, blind: curve.Point) -> bytes:
-    return curve.compress(
-        curve.add(curve.multiply(scalar, curve.BASE), curve.multiply(w, blind))
-    )
+    return curve.compress(curve.add(curve.multiply(scalar, curve.BASE), curve.multiply(w, blind)))
 
 
 def message_a(code: Code, x: int) -> bytes:
@@ -92,9 +90,7 @@ def session(code: Code, scalar: int, is_shower: bool, msg_a: bytes, msg_b: bytes
     unblinded = curve.add(point, curve.negate(curve.multiply(code.scalar, blind)))
     z = curve.compress(curve.multiply(scalar, unblinded))
     id_a, id_b = code.identity(b"show"), code.identity(b"enter")
-    key = sha256(
-        sha256(code.password) + sha256(id_a) + sha256(id_b) + msg_a[1:] + msg_b[1:] + z
-    )
+    key = sha256(sha256(code.password) + sha256(id_a) + sha256(id_b) + msg_a[1:] + msg_b[1:] + z)
     transcript = sha256(u8(1) + id_a + id_b + msg_a + msg_b)
     prk = extract(transcript, key)
 

@@ -5,7 +5,7 @@ Every reader takes exactly the bytes of its object (2.1) and raises `Malformed` 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from primitives import (
     TAG,
@@ -202,8 +202,9 @@ class Link:
     min_version: int | None = None
 
 
-def _read_body(kind: str, reader: Reader) -> dict[str, object]:
-    body: dict[str, object] = {}
+def _read_body(kind: str, reader: Reader) -> dict[str, Any]:
+    """The fields of `Link` that this kind has; they differ too much for one type."""
+    body: dict[str, Any] = {}
     if kind == "Genesis":
         body["slot"] = reader.unsigned(1)
         demand(body["slot"] <= 8, "slot above 8")

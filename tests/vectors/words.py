@@ -5,7 +5,16 @@ import re
 from dataclasses import dataclass
 
 import curve
-from primitives import Malformed, expand, extract, labelled_hash, prefixed, sha256, u8, x25519_public
+from primitives import (
+    Malformed,
+    expand,
+    extract,
+    labelled_hash,
+    prefixed,
+    sha256,
+    u8,
+    x25519_public,
+)
 from wire import WordKeys, demand
 
 # 2.1: the words of BIP-39 in English, a line feed after each.
