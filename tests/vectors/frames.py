@@ -146,12 +146,6 @@ def _read_purpose(reader: Reader) -> int:
     return purpose
 
 
-def _read_nameplate(reader: Reader) -> int:
-    nameplate = reader.unsigned(4)
-    demand(1000 <= nameplate <= 9999, "no such nameplate")
-    return nameplate
-
-
 def _read_reason(reader: Reader) -> int:
     reason = reader.unsigned(1)
     demand(reason in REFUSALS, "unknown reason")
@@ -195,7 +189,7 @@ CLIENT: Side = {
     8: ("AskBlobs", _read_blob_ids),
     9: ("DeleteBlobs", _read_deletion),
     16: ("MailboxOpen", _read_purpose),
-    17: ("MailboxJoin", _read_nameplate),
+    17: ("MailboxJoin", lambda reader: reader.unsigned(4)),
     18: ("MailboxSend", _opaque(16_384)),
 }
 RELAY: Side = {
@@ -214,7 +208,7 @@ RELAY: Side = {
     140: ("Ready", _read_nothing),
     141: ("TrimStored", _answer(0, 32, False)),
     142: ("TrimNotStored", _answer(0, 32, True)),
-    144: ("MailboxOpened", _read_nameplate),
+    144: ("MailboxOpened", lambda reader: reader.unsigned(4)),
     145: ("MailboxPeer", _read_purpose),
     146: ("MailboxMessage", _opaque(16_384)),
     147: ("BlobsMissing", _read_blob_ids),
@@ -260,7 +254,7 @@ def _to_base32(data: bytes) -> str:
 
 
 def read_address(text: str) -> Address:
-    pattern = r"ajar-relay:(\[[^\]]*\]|[^:\[\]]*):([0-9]{1,5})#([^&]*)(?:&claim=(.*))?"
+    pattern = r"ajar-relay:(\[[^\]]*\]|[^:\[\]]*):([0-9]+)#([^&]*)(?:&claim=(.*))?"
     match = re.fullmatch(pattern, text.strip())
     if match is None:
         raise Malformed("address: no host, port and key")
