@@ -56,13 +56,13 @@ class Case:
 
     def within(self, key: str, check: Callable[["Case"], None]) -> None:
         """Checks an object inside this one."""
-        Case(f"{self.place}.{key}", self.value(key)).run(check)
+        Case(f"{self.place} {key}", self.value(key)).run(check)
 
     def each(self, key: str, check: Callable[["Case"], None]) -> int:
         """Checks every object of a list, and says how many there are."""
         items = self.value(key)
         for number, item in enumerate(items):
-            Case(f"{self.place}.{key}[{number}]", item).run(check)
+            Case(f"{self.place} {key}[{number}]", item).run(check)
         self.require(len(items) > 0, f"`{key}` is empty")
         return len(items)
 
@@ -94,17 +94,22 @@ class Library:
     def root(self, name: str) -> Case:
         """A file as a case; one that is a list is an object with the key `list`."""
         data = self.files[name]
-        return Case(name, {"list": data} if isinstance(data, list) else data)
+        return Case(f"{name}.json", {"list": data} if isinstance(data, list) else data)
 
 
 def load(root: Path) -> Library:
-    """Every vector file below the crates, whether a check knows it or not."""
-    files = {}
-    for path in sorted(root.glob("crates/*/tests/vectors/**/*")):
-        if path.is_file():
-            inside = path.relative_to(root / "crates")
-            name = f"{inside.parts[0]}/{Path(*inside.parts[3:]).with_suffix('')}"
+    """Every vector file of the repository, whether a check knows it or not."""
+    files: dict[str, Json] = {}
+    for folder in sorted([*root.glob("crates/*/tests/vectors"), *root.glob("*/tests/vectors")]):
+        owner = folder.parents[1].name
+        for path in sorted(folder.rglob("*")):
+            if path.is_dir():
+                continue
+            name = f"{owner}/{path.relative_to(folder).with_suffix('')}"
             if path.suffix != ".json" or name in files:
                 raise Failure(str(path.relative_to(root)), "not a vector file")
-            files[name] = json.loads(path.read_text("utf-8"))
+            try:
+                files[name] = json.loads(path.read_text("utf-8"))
+            except ValueError as error:
+                raise Failure(name, f"not JSON: {error}") from error
     return Library(files)
