@@ -14,6 +14,7 @@ from pathlib import Path
 try:
     import checks_crypto
     import checks_engine
+    import checks_folding
     import checks_frames
     import checks_protocol
     import selftest
@@ -35,6 +36,8 @@ CHECKS: dict[str, Callable[[Case, Library], int]] = {
     "crypto/words": checks_crypto.words,
     "engine/pairing": checks_engine.pairing,
     "protocol/addresses": checks_protocol.addresses,
+    "protocol/blob_frames": checks_frames.blob_frames,
+    "protocol/burn": checks_folding.burn,
     "protocol/chain": checks_protocol.chain,
     "protocol/changes": checks_protocol.changes,
     "protocol/client_frames": checks_frames.client_frames,
@@ -44,7 +47,9 @@ CHECKS: dict[str, Callable[[Case, Library], int]] = {
     "protocol/ids": checks_protocol.ids,
     "protocol/relay_frames": checks_frames.relay_frames,
     "protocol/relay_login": checks_protocol.relay_login,
+    "protocol/snapshot": checks_folding.snapshot,
     "protocol/space": checks_protocol.space,
+    "protocol/trim": checks_folding.trim,
 }
 
 

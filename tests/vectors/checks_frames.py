@@ -6,6 +6,7 @@ import curve
 from chain import genesis_is_signed
 from checks_protocol import known_chain, known_devices
 from frames import (
+    BLOB,
     CLIENT,
     REFUSALS,
     RELAY,
@@ -28,6 +29,11 @@ from wire import Envelope, Link, read_frontier, whole
 def client_frames(root: Case, library: Library) -> int:
     """Every message of a client, but for those on the stream of a blob."""
     return _frames(root, library, CLIENT)
+
+
+def blob_frames(root: Case, library: Library) -> int:
+    """Every message of either side on the stream of a blob, but for Refused."""
+    return _frames(root, library, BLOB)
 
 
 def relay_frames(root: Case, library: Library) -> int:

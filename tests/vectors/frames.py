@@ -27,6 +27,7 @@ from wire import (
 )
 
 LARGEST_FRAME = 1_048_952
+LARGEST_BLOB = 30_408_704
 REFUSALS = range(1, 14)
 
 
@@ -136,6 +137,19 @@ def _read_deletion(reader: Reader) -> BlobDeletion:
     return BlobDeletion(space, device, blobs, digest, reader.take(64))
 
 
+def _read_blob_length(reader: Reader) -> int:
+    length = reader.unsigned(8)
+    demand(length <= LARGEST_BLOB, "longer than a blob can be")
+    return length
+
+
+def _blob_and(reader: Reader, least: int) -> Answer:
+    """A blob, and its length or a place in it."""
+    blob, number = reader.take(32), _read_blob_length(reader)
+    demand(number >= least, "an empty blob")
+    return Answer(blob, number, None)
+
+
 def _read_nothing(_reader: Reader) -> bytes:
     return b""
 
@@ -213,6 +227,14 @@ RELAY: Side = {
     146: ("MailboxMessage", _opaque(16_384)),
     147: ("BlobsMissing", _read_blob_ids),
     148: ("BlobsDeleted", _read_blob_ids),
+}
+
+BLOB: Side = {
+    32: ("BlobPut", lambda reader: _blob_and(reader, 1)),
+    33: ("BlobGet", lambda reader: _blob_and(reader, 0)),
+    160: ("BlobFrom", _read_blob_length),
+    161: ("BlobStored", _read_nothing),
+    162: ("BlobIs", _read_blob_length),
 }
 
 

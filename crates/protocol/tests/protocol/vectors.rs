@@ -22,12 +22,12 @@ use crate::samples;
 use crate::space::{private, shared};
 use crate::support::{Device, Words, ana, ben};
 
-fn hex(bytes: impl AsRef<[u8]>) -> Value {
+pub(crate) fn hex(bytes: impl AsRef<[u8]>) -> Value {
     HEXLOWER.encode(bytes.as_ref()).into()
 }
 
 /// Compares `actual` with the file, or writes the file when asked to.
-fn check(name: &str, actual: &Value) {
+pub(crate) fn check(name: &str, actual: &Value) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("tests/vectors")
         .join(name);
@@ -298,6 +298,15 @@ fn frames_of_relays() {
         .map(|message| frame(&RelayMsg::to_frame(message)))
         .collect();
     check("relay_frames.json", &Value::from(frames));
+}
+
+#[test]
+fn frames_about_blobs() {
+    let frames: Vec<Value> = samples::blob_frames()
+        .iter()
+        .map(|bytes| frame(bytes))
+        .collect();
+    check("blob_frames.json", &Value::from(frames));
 }
 
 #[test]
