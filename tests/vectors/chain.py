@@ -5,6 +5,7 @@ Forks and links that outrank others are left to the engine's tests; here a chain
 
 from primitives import verified
 from wire import (
+    ZERO,
     CutOff,
     DeviceKeys,
     Genesis,
@@ -24,6 +25,8 @@ class Chain:
 
     def __init__(self, genesis: Link) -> None:
         demand(genesis.kind == "Genesis", "the first link is not GENESIS")
+        demand(genesis.seq == 0, "GENESIS: seq")
+        demand(genesis.prev == ZERO and genesis.party == ZERO, "GENESIS: prev or party")
         assert genesis.words is not None and genesis.device is not None
         self.words = genesis.words
         self.party = party_id(genesis.hash)

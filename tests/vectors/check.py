@@ -17,6 +17,7 @@ try:
     import checks_folding
     import checks_frames
     import checks_protocol
+    import checks_readers
     import selftest
 except ModuleNotFoundError as missing:
     sys.exit(f"{missing}; install tests/vectors/requirements.txt, or use tests/run")
@@ -45,6 +46,7 @@ CHECKS: dict[str, Callable[[Case, Library], int]] = {
     "protocol/epoch_record": checks_protocol.epoch_record,
     "protocol/frontier": checks_protocol.frontier,
     "protocol/ids": checks_protocol.ids,
+    "protocol/readers": checks_readers.readers,
     "protocol/relay_frames": checks_frames.relay_frames,
     "protocol/relay_login": checks_protocol.relay_login,
     "protocol/snapshot": checks_folding.snapshot,

@@ -29,6 +29,7 @@ SAYS_NOTHING: dict[str, str] = {
     "protocol/client_frames MailboxJoin": _NAMES,
     "protocol/client_frames MailboxSend": _OPAQUE,
     "protocol/client_frames Trim": _OPAQUE,
+    "protocol/readers bytes": "many objects have the same layout; the bits of it are checked",
     "protocol/relay_frames Admitted": "the permit in it is random; relay_login.json has a real one",
     "protocol/relay_frames BlobsDeleted": _NAMES,
     "protocol/relay_frames BlobsMissing": _NAMES,
@@ -95,14 +96,14 @@ def _is_hex(value: Json) -> bool:
 def _changed(value: Json) -> Iterator[Json]:
     """The value with its first, its middle and its last byte changed, or with another number.
 
-    The bit that is changed is none of those that X25519 overwrites in a secret.
+    The bits that change are none of those that X25519 overwrites in a secret.
     """
     if isinstance(value, int):
         yield value + 1
     elif _is_hex(value):
         data = bytes.fromhex(value)
         for at in sorted({0, len(data) // 2, len(data) - 1}):
-            yield (data[:at] + bytes([data[at] ^ 8]) + data[at + 1 :]).hex()
+            yield (data[:at] + bytes([data[at] ^ 0x28]) + data[at + 1 :]).hex()
     elif value == "":
         yield "00"
     else:

@@ -3,6 +3,7 @@
 //! With `AJAR_REGENERATE_VECTORS=1` in the environment these tests write the files instead of
 //! comparing. A changed vector is a changed protocol: it needs a new version, not a new file.
 
+use std::collections::BTreeSet;
 use std::{fs, path::PathBuf};
 
 use ajar_protocol::auth::{login_hash, permit};
@@ -307,6 +308,38 @@ fn frames_about_blobs() {
         .map(|bytes| frame(bytes))
         .collect();
     check("blob_frames.json", &Value::from(frames));
+}
+
+/// For each byte of an object, a bit: whether the object is still one with this byte changed.
+fn taken(rewrite: samples::Rewrite, bytes: &[u8], change: u8) -> Value {
+    let mut bits = vec![0u8; bytes.len().div_ceil(8)];
+    for at in 0..bytes.len() {
+        let mut changed = bytes.to_vec();
+        changed[at] ^= change;
+        if rewrite(&changed).is_ok() {
+            bits[at / 8] |= 0x80 >> (at % 8);
+        }
+    }
+    hex(bits)
+}
+
+/// What a reader takes and what it refuses, with every byte of every object changed.
+#[test]
+fn every_changed_byte() {
+    let mut seen = BTreeSet::new();
+    let objects: Vec<Value> = samples::objects()
+        .into_iter()
+        .filter(|(name, _, bytes)| !name.starts_with("message") || seen.insert(bytes[0]))
+        .map(|(name, rewrite, bytes)| {
+            json!({
+                "object": name,
+                "bytes": hex(&bytes),
+                "taken_01": taken(rewrite, &bytes, 0x01),
+                "taken_80": taken(rewrite, &bytes, 0x80),
+            })
+        })
+        .collect();
+    check("readers.json", &Value::from(objects));
 }
 
 #[test]
