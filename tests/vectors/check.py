@@ -46,6 +46,7 @@ CHECKS: dict[str, Callable[[Case, Library], int]] = {
     "protocol/epoch_record": checks_protocol.epoch_record,
     "protocol/frontier": checks_protocol.frontier,
     "protocol/ids": checks_protocol.ids,
+    "protocol/keys": checks_protocol.keys,
     "protocol/readers": checks_readers.readers,
     "protocol/relay_frames": checks_frames.relay_frames,
     "protocol/relay_login": checks_protocol.relay_login,

@@ -16,6 +16,7 @@ from frames import (
     write_address,
 )
 from primitives import (
+    Malformed,
     check_ed25519,
     check_x25519,
     labelled_hash,
@@ -112,6 +113,21 @@ def ids(root: Case, _library: Library) -> int:
     root.within("hash", hashed)
     root.within("actor", actor_id)
     return count + 6
+
+
+def keys(root: Case, _library: Library) -> int:
+    """2.1, Keys are checked when they are read: at the edges of what is sound."""
+
+    def key(case: Case) -> None:
+        data = case.bytes("key")
+        for kind, check in (("ed25519", check_ed25519), ("x25519", check_x25519)):
+            try:
+                sound = check(data) == data
+            except Malformed:
+                sound = False
+            case.require(case.value(kind) is sound, f"{kind}: the specification says {sound}")
+
+    return root.each("list", key)
 
 
 def chain(root: Case, _library: Library) -> int:
