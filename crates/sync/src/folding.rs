@@ -19,8 +19,8 @@ const LOOK: Duration = Duration::from_millis(20);
 pub struct Tidied {
     /// A snapshot was made, or the last one is still right.
     pub snapshot: bool,
-    /// The relay has given up what it folds in. Otherwise a device of the partner has to look at
-    /// it first.
+    /// The relay has given up what it folds in, or what an earlier one does. Otherwise a device
+    /// of the partner has to look at it first.
     pub trimmed: bool,
 }
 
@@ -117,8 +117,7 @@ impl Space {
         })?;
         self.inner().chores.notify_one();
         let mut now = before;
-        // What was given up before the new snapshot was asked for is an older one's doing.
-        let mut asked_at = None;
+        let mut asked = false;
         while Instant::now() < until {
             let (state, wanted, idle) = self.worker().call(|core| {
                 let state = (
@@ -133,11 +132,10 @@ impl Space {
             })??;
             now = state;
             if idle && !wanted && now.0 != before.0 {
-                if asked_at.is_some() {
+                if std::mem::replace(&mut asked, true) {
                     break;
                 }
                 // Once more, for the snapshot that is there now.
-                asked_at = Some(now.1);
                 self.worker().call(|core| core.trim_wanted = true)?;
                 self.inner().chores.notify_one();
             }
@@ -145,7 +143,7 @@ impl Space {
         }
         Ok(Tidied {
             snapshot: now.0 != before.0,
-            trimmed: asked_at.is_some_and(|folded| now.1 != folded),
+            trimmed: now.1 != before.1,
         })
     }
 
