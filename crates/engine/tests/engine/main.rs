@@ -7,6 +7,8 @@ mod bad_seals;
 #[cfg(test)]
 mod burning;
 #[cfg(test)]
+mod catalogue_lists;
+#[cfg(test)]
 mod content;
 #[cfg(test)]
 mod copies;
