@@ -9,6 +9,8 @@ mod burning;
 #[cfg(test)]
 mod catalogue_lists;
 #[cfg(test)]
+mod catalogue_past;
+#[cfg(test)]
 mod content;
 #[cfg(test)]
 mod copies;
