@@ -11,6 +11,8 @@ mod catalogue_lists;
 #[cfg(test)]
 mod catalogue_past;
 #[cfg(test)]
+mod catalogue_snapshots;
+#[cfg(test)]
 mod content;
 #[cfg(test)]
 mod copies;
