@@ -49,6 +49,11 @@ pub enum Misuse {
         "this device was removed from the journal; what is on it can be read and exported, nothing new can be written"
     )]
     Removed,
+    /// Two lists of this person's devices are signed.
+    #[error(
+        "two different lists of your devices are signed; no device is added or removed any more until you recover with your twelve words"
+    )]
+    Frozen,
     /// A removed device has sent nothing beyond what already counts.
     #[error("nothing more of that device has arrived")]
     NothingBeyond,

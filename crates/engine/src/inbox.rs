@@ -607,14 +607,21 @@ impl<S: Store> Replica<S> {
         Ok(stored.is_some_and(|stored| stored.id() == envelope.id()))
     }
 
-    /// Two envelopes at one place, both signed: keeps the proof and stops at the split.
+    /// Two envelopes at one place, both signed: keeps the proof and stops at the split. Not
+    /// for a removed device: its cut-off says where its history ends, and what it signs
+    /// afterwards must not keep that from those who still lack it. It is told of once.
     fn fork(&mut self, now: Now, envelope: &VerifiedEnvelope) -> Result<(), EngineError> {
         let header = *envelope.header();
         if header.device == self.space.device {
             self.meta.stale = true;
             self.notice(now, NoticeKind::StaleCopy);
-        } else {
+        } else if self.space.cutoff_of(&header.device).is_none() {
             self.meta.forked.insert(header.device, header.counter);
+        } else {
+            let of = |kind: &NoticeKind| matches!(kind, NoticeKind::Forked { device, .. } if *device == header.device);
+            if self.notices.all().iter().any(|told| of(&told.kind)) {
+                return Ok(());
+            }
         }
         self.notice(
             now,

@@ -25,6 +25,9 @@ impl<S: Store> Replica<S> {
             self.count_damaged(now);
             return Ok(());
         };
+        if self.is_held_back(&link) {
+            return self.take_held_back(now, link, send);
+        }
         match self.space.append(link.clone()) {
             Ok((_, AppendOutcome::Known)) | Err(ChainError::Gap { .. }) => Ok(()),
             Ok((place, AppendOutcome::Appended)) => self.appended(now, place, &link),
@@ -33,7 +36,12 @@ impl<S: Store> Replica<S> {
     }
 
     /// A link is the new head of its chain.
-    fn appended(&mut self, now: Now, place: usize, link: &Link) -> Result<(), EngineError> {
+    pub(crate) fn appended(
+        &mut self,
+        now: Now,
+        place: usize,
+        link: &Link,
+    ) -> Result<(), EngineError> {
         let party = self.space.party_of(place);
         let key = Key::Link(party, link.seq);
         self.pending.batch.put(key, link.as_bytes().to_vec());
@@ -90,7 +98,7 @@ impl<S: Store> Replica<S> {
             self.repeat_links(party, seq, send);
             return Ok(());
         }
-        if self.has_repeated_links(&party) {
+        if self.has_repeated_links(&party) || fork && self.space.is_decided(&link) {
             return Ok(());
         }
         // Only the whole chain that the relay has shows where it leaves ours.

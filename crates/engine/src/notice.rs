@@ -231,9 +231,12 @@ impl Notices {
             self.settle_withheld(&device);
         }
         if self.list.len() >= KEPT {
-            // Proofs stay longest: a flood of lesser things must not wash them away.
+            // Proofs stay longest: a flood of lesser things must not wash them away. That a
+            // party is frozen stands nowhere else, so it stays longer still.
+            let frozen = |kind: &NoticeKind| matches!(kind, NoticeKind::ChainFork { .. });
             let lesser = self.list.iter().position(|notice| !is_proof(&notice.kind));
-            self.list.remove(lesser.unwrap_or(0));
+            let other = || self.list.iter().position(|notice| !frozen(&notice.kind));
+            self.list.remove(lesser.or_else(other).unwrap_or(0));
         }
         self.list.push(notice);
         true

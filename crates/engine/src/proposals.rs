@@ -35,7 +35,7 @@ impl<S: Store> Replica<S> {
     /// # Errors
     /// [`Misuse::NeedsRelay`] without a connection, [`Misuse::Closed`], [`Misuse::Removed`],
     /// [`Misuse::LimitReached`] at eight devices or 64 links within a day, [`Misuse::ChangeUnderWay`] until the relay
-    /// has answered the one before, [`Misuse::LinkOutdated`] when the request was made for
+    /// has answered the one before, [`Misuse::Frozen`] while two lists of our devices are signed, [`Misuse::LinkOutdated`] when the request was made for
     /// another place or with keys that are in use.
     pub fn propose_device(
         &mut self,
@@ -184,6 +184,10 @@ impl<S: Store> Replica<S> {
 
     fn propose(&mut self, now: Now, body: LinkBody) -> Result<Outputs, EngineError> {
         self.may_propose()?;
+        // Nobody would take it.
+        if self.is_frozen(self.space.own_party()) {
+            return Err(Misuse::Frozen.into());
+        }
         // What protects or ends is never refused for what someone else did before.
         let limited = !matches!(body, LinkBody::DeviceRevoke(_) | LinkBody::Leave(_));
         if limited && links_of_a_day(self.own_chain(), now) >= LINKS_A_DAY {

@@ -260,7 +260,20 @@ impl Space {
             && Some(link.signer) != root
     }
 
-    fn place_for(&self, link: &Link) -> Result<usize, ChainError> {
+    /// Whether the twelve words have decided against a link: one that they signed stands at its
+    /// place or after it, and everything before that stays. They say nothing against what
+    /// they signed themselves.
+    pub(crate) fn is_decided(&self, link: &Link) -> bool {
+        let of = |chain: &&PartyChain| chain.id() == link.party;
+        let Some(chain) = self.chains.iter().find(of) else {
+            return false;
+        };
+        let by_root = |ours: &&Link| chain.device(&DeviceId(ours.signer)).is_none();
+        let last = chain.links().iter().rev().find(by_root);
+        last.is_some_and(|ours| ours.seq >= link.seq && ours.signer != link.signer)
+    }
+
+    pub(crate) fn place_for(&self, link: &Link) -> Result<usize, ChainError> {
         let place = self
             .chains
             .iter()

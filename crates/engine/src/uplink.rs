@@ -69,6 +69,8 @@ pub(crate) struct Uplink {
     refilled: bool,
     /// Parties of which it was sent the links that outrank its own.
     pub(crate) repeated_links: BTreeSet<PartyId>,
+    /// Chains of frozen parties with the links that would follow if their words said so.
+    pub(crate) held_back: BTreeMap<PartyId, PartyChain>,
 }
 
 impl Uplink {
@@ -383,6 +385,12 @@ impl<S: Store> Replica<S> {
                 .find(|c| c.party == party)
                 .map_or(0, |c| c.next)
         };
+        let known = self.uplink.as_ref().is_some_and(|uplink| !uplink.is_new);
+        let shorter = |chain: &PartyChain| next_at_relay(chain.id()) < chain.next_seq();
+        if known && self.space.chains.iter().any(shorter) {
+            // A link counts here only when a relay has it.
+            self.notice(now, NoticeKind::RolledBack);
+        }
         for chain in &self.space.chains {
             let next = next_at_relay(chain.id());
             let missing = chain.links().iter().filter(|link| link.seq >= next);
@@ -434,12 +442,13 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    /// A chain was replaced: what the relay had refused may count again, and it may be asked
+    /// The words have decided about a chain: what the relay had refused may count again, and it may be asked
     /// for that chain again.
     pub(crate) fn forget_refusals(&mut self, party: &PartyId) {
         if let Some(uplink) = &mut self.uplink {
             uplink.asked_links.remove(party);
             uplink.repeated_links.remove(party);
+            uplink.held_back.remove(party);
             for device in std::mem::take(&mut uplink.given_up) {
                 let durable = uplink.durable.get(&device).copied().unwrap_or(0);
                 uplink.sent.insert(device, durable);

@@ -7,7 +7,7 @@ use ajar_crypto::Entropy;
 use ajar_protocol::link::verify;
 use ajar_protocol::relay_msg::EnvelopeName;
 use ajar_protocol::snapshot::{Endorsement, PackRef, Snapshot};
-use ajar_protocol::{BlobId, DeviceId, DocId, VerifiedEnvelope, label};
+use ajar_protocol::{BlobId, DeviceId, DocId, Frontier, VerifiedEnvelope, label};
 
 use super::pack::OpenedPack;
 use super::state::Standing;
@@ -145,6 +145,18 @@ impl<S: Store> Replica<S> {
         Ok(Some(left))
     }
 
+    /// Whether a cover that is reached here names the envelopes that are here. Whoever vouches
+    /// for it lets the others go on from where it says.
+    fn covers_what_is_here(&mut self, cover: &Frontier) -> Result<bool, EngineError> {
+        for (device, theirs) in cover.rows() {
+            let ours = self.position_at(device, theirs.counter)?;
+            if ours.is_some_and(|ours| ours.id != theirs.id) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// A pack of the snapshot that is being compared cannot be had: another time.
     pub fn give_up_comparing(&mut self) {
         self.comparing = None;
@@ -230,7 +242,10 @@ impl<S: Store> Replica<S> {
         let Some(comparing) = whole else {
             return Ok(());
         };
-        if !self.is_whole(&comparing)? || !self.may_retire(&comparing.snapshot) {
+        if !self.covers_what_is_here(&comparing.snapshot.cover)?
+            || !self.is_whole(&comparing)?
+            || !self.may_retire(&comparing.snapshot)
+        {
             self.differs(now, &comparing.name);
             return self.commit().map(drop);
         }

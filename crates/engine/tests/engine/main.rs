@@ -7,6 +7,18 @@ mod bad_seals;
 #[cfg(test)]
 mod burning;
 #[cfg(test)]
+mod catalogue_bounds;
+#[cfg(test)]
+mod catalogue_lists;
+#[cfg(test)]
+mod catalogue_member;
+#[cfg(test)]
+mod catalogue_past;
+#[cfg(test)]
+mod catalogue_relay;
+#[cfg(test)]
+mod catalogue_snapshots;
+#[cfg(test)]
 mod content;
 #[cfg(test)]
 mod copies;
