@@ -69,6 +69,8 @@ pub(crate) struct Uplink {
     refilled: bool,
     /// Parties of which it was sent the links that outrank its own.
     pub(crate) repeated_links: BTreeSet<PartyId>,
+    /// Parties of which it says that it has fewer links than count here.
+    shorter: BTreeSet<PartyId>,
     /// Chains of frozen parties with the links that would follow if their words said so.
     pub(crate) held_back: BTreeMap<PartyId, PartyChain>,
 }
@@ -324,7 +326,14 @@ impl<S: Store> Replica<S> {
         let ours = |link: &Link| link.party == party && link.seq == seq;
         match self.proposed.take_if(|link| ours(link)) {
             Some(link) => self.take_link(now, link.as_bytes(), send),
-            None => Ok(()),
+            None => {
+                // A link counts here only when the relay has it, so it had this one before.
+                let uplink = self.uplink.as_mut();
+                if uplink.is_some_and(|uplink| uplink.shorter.remove(&party)) {
+                    self.notice(now, NoticeKind::RolledBack);
+                }
+                Ok(())
+            }
         }
     }
 
@@ -386,11 +395,9 @@ impl<S: Store> Replica<S> {
                 .map_or(0, |c| c.next)
         };
         let known = self.uplink.as_ref().is_some_and(|uplink| !uplink.is_new);
-        let shorter = |chain: &PartyChain| next_at_relay(chain.id()) < chain.next_seq();
-        if known && self.space.chains.iter().any(shorter) {
-            // A link counts here only when a relay has it.
-            self.notice(now, NoticeKind::RolledBack);
-        }
+        let shorter = |chain: &&PartyChain| next_at_relay(chain.id()) < chain.next_seq();
+        let shorter = self.space.chains.iter().filter(shorter);
+        let shorter: BTreeSet<PartyId> = shorter.map(PartyChain::id).collect();
         for chain in &self.space.chains {
             let next = next_at_relay(chain.id());
             let missing = chain.links().iter().filter(|link| link.seq >= next);
@@ -401,6 +408,9 @@ impl<S: Store> Replica<S> {
             return;
         };
         uplink.welcomed = true;
+        if known {
+            uplink.shorter = shorter;
+        }
         uplink.held = frontier.clone();
         for (device, position) in ours.rows() {
             // What a relay claims beyond our own frontier says nothing about what it has
@@ -449,6 +459,7 @@ impl<S: Store> Replica<S> {
             uplink.asked_links.remove(party);
             uplink.repeated_links.remove(party);
             uplink.held_back.remove(party);
+            uplink.shorter.remove(party);
             for device in std::mem::take(&mut uplink.given_up) {
                 let durable = uplink.durable.get(&device).copied().unwrap_or(0);
                 uplink.sent.insert(device, durable);
@@ -596,6 +607,18 @@ impl<S: Store> Replica<S> {
             return Ok(());
         }
         uplink.caught_up = true;
+        // It did not take the links, and what it showed instead does not explain why.
+        let Uplink {
+            shorter,
+            asked_links,
+            ..
+        } = uplink;
+        let said = shorter.len();
+        shorter.retain(|party| !asked_links.contains(party));
+        let unexplained = shorter.len() < said;
+        if unexplained {
+            self.notice(now, NoticeKind::RolledBack);
+        }
         let before = self.progress.frontier.clone();
         self.try_deferred(now)?;
         self.settle(now)?;

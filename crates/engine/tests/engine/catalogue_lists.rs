@@ -186,6 +186,30 @@ fn t044_a_list_from_before_a_removal_is_refused_and_told() {
     }
 }
 
+#[test]
+fn t044_a_list_that_the_words_made_shorter_is_no_list_from_before() {
+    let mut theft = Theft::new(4402);
+    let (laptop, tablet) = (theft.laptop, theft.tablet);
+    // The thief signs five links; the laptop has them all, and is away when the words outrank
+    // the first of them.
+    for version in 1..=5 {
+        let min_version = version;
+        let link = by_device(&mut theft.world, ANA, LinkBody::Policy { min_version });
+        theft.world.inject_link(&link);
+        theft.world.run();
+    }
+    theft.world.disconnect(laptop);
+    let new = theft.outrank();
+    theft.world.run();
+    let place = theft.world.place(BEN) ^ 1;
+    assert_eq!(theft.world.relay.chains[place].next_seq(), theft.seq + 1);
+    theft.everyone_comes_back(new);
+    for who in [laptop, tablet, BEN, new] {
+        let told = theft.world.notices(who);
+        assert!(!told.contains(&NoticeKind::RolledBack), "device {who}");
+    }
+}
+
 /// A DEVICE_ADD for a device of the relay's, at a place, with a good proof of its keys.
 fn ghost(place: LinkPlace, ghost: &DeviceSecrets, signer: &DeviceSecrets) -> Link {
     let hash = proof_hash(&place.party, place.seq, &place.prev, &ghost.public());
