@@ -101,6 +101,27 @@ impl Person {
         notices_of(&status, code)
     }
 
+    /// Codes of all notices of `status`, sorted.
+    #[must_use]
+    pub fn told(&self) -> Vec<String> {
+        let status = self.ajar(&["status"]).json();
+        let all = status["notices"].as_array().unwrap().iter();
+        let codes = all.map(|notice| notice["code"].as_str().unwrap().to_owned());
+        let mut codes: Vec<String> = codes.collect();
+        codes.sort();
+        codes
+    }
+
+    /// How much others have sent into the shared space that is not here, as far as this device
+    /// knows.
+    #[must_use]
+    pub fn missing(&self) -> u64 {
+        let status = self.ajar(&["status"]).json();
+        let all = status["spaces"].as_array().unwrap().iter();
+        let us = all.filter(|space| space["kind"] == "us");
+        us.map(|space| space["missing"].as_u64().unwrap()).sum()
+    }
+
     /// Removes a device.
     pub fn remove(&self, name: &str, reason: &str) {
         let said = self.ajar(&["device", "remove", name, reason, "--yes"]);

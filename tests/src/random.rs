@@ -21,6 +21,21 @@ impl Random {
         Self(seed)
     }
 
+    /// From a seed that is said elsewhere.
+    #[must_use]
+    pub fn of(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// Another order.
+    pub fn shuffle<T>(&mut self, all: &mut [T]) {
+        for end in (1..all.len()).rev() {
+            let limit = u64::try_from(end + 1).unwrap();
+            let other = usize::try_from(self.below(limit)).unwrap();
+            all.swap(end, other);
+        }
+    }
+
     /// A number below a limit.
     pub fn below(&mut self, limit: u64) -> u64 {
         self.0 = self
