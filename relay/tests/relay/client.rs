@@ -92,13 +92,8 @@ pub(crate) async fn connect(
     Ok((endpoint, connection))
 }
 
-async fn connect_from(
-    endpoint: &Endpoint,
-    to: SocketAddr,
-    pin: [u8; 32],
-    alpn: &[u8],
-    window: Option<u32>,
-) -> Result<Connection, ConnectionError> {
+/// TLS of a device: the pin instead of a name, and one ALPN.
+pub(crate) fn tls(pin: [u8; 32], alpn: &[u8]) -> rustls::ClientConfig {
     let provider = Arc::new(ring::default_provider());
     let verifier = Pin {
         spki: [SPKI.as_slice(), &pin].concat(),
@@ -112,6 +107,17 @@ async fn connect_from(
         .with_no_client_auth();
     tls.alpn_protocols = vec![alpn.to_vec()];
     tls.enable_sni = false;
+    tls
+}
+
+async fn connect_from(
+    endpoint: &Endpoint,
+    to: SocketAddr,
+    pin: [u8; 32],
+    alpn: &[u8],
+    window: Option<u32>,
+) -> Result<Connection, ConnectionError> {
+    let tls = tls(pin, alpn);
     let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
     let mut transport = TransportConfig::default();
     transport.keep_alive_interval(Some(Duration::from_secs(15)));

@@ -11,6 +11,8 @@ mod blobs;
 #[cfg(test)]
 mod bootstrap;
 #[cfg(test)]
+mod catalogue;
+#[cfg(test)]
 mod catch_up;
 #[cfg(test)]
 mod client;
