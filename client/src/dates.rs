@@ -74,6 +74,17 @@ fn parse(text: &str, now: &Zoned) -> Result<String, Invalid> {
     Ok(written)
 }
 
+/// Whether a day is still to come here; somewhere it may be tomorrow already.
+pub(crate) fn is_to_come(date: &str) -> bool {
+    comes_after(date, &Zoned::now())
+}
+
+fn comes_after(date: &str, now: &Zoned) -> bool {
+    let tomorrow = now.date().checked_add(1.day());
+    let tomorrow = tomorrow.map(|day| day.strftime("%Y-%m-%d").to_string());
+    tomorrow.is_ok_and(|tomorrow| date::day(date) > tomorrow.as_str())
+}
+
 /// A moment where this device is, to the minute: `2026-07-01 21:30`.
 pub(crate) fn local(at_ms: i64) -> String {
     match Timestamp::from_millisecond(at_ms) {
@@ -110,6 +121,27 @@ mod tests {
         assert_eq!(at(" 2026-07-01 ").unwrap(), "2026-07-01");
         assert_eq!(at("2026-07-01T21:30").unwrap(), "2026-07-01T21:30");
         assert_eq!(at("2026-07-01 21:30").unwrap(), "2026-07-01T21:30");
+    }
+
+    #[test]
+    fn only_what_is_after_tomorrow_is_to_come() {
+        let now = jiff::civil::date(2026, 12, 31).at(23, 30, 0, 0);
+        let now = now.to_zoned(TimeZone::UTC).unwrap();
+        for past in ["1970-01-01", "2026-12-31T23:59", "2027-01-01T12:00"] {
+            assert!(!comes_after(past, &now), "{past}");
+        }
+        for future in ["2027-01-02", "2027-01-02T00:00", "9999-12-31"] {
+            assert!(comes_after(future, &now), "{future}");
+        }
+    }
+
+    #[test]
+    fn a_moment_that_no_calendar_has_is_said_to_be_unknown() {
+        for lie in [i64::MIN, i64::MAX, -400_000_000_000_000] {
+            assert_eq!(local(lie), "an unknown time");
+            assert_eq!(utc(lie), None);
+        }
+        assert_eq!(utc(-1_000).as_deref(), Some("1969-12-31T23:59:59Z"));
     }
 
     #[test]

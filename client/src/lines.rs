@@ -13,7 +13,7 @@ use crate::context::{Context, Need};
 use crate::names::{Author, Names, space_name};
 use crate::records::{Content, Located};
 use crate::report::Failure;
-use crate::{ids, names, records};
+use crate::{dates, ids, names, records};
 
 /// What a person asked for.
 pub(crate) struct Wanted {
@@ -182,11 +182,13 @@ fn line(item: &Item, listed: &Listed, names: &Names, both: bool) -> String {
         (SpaceKind::Shared, Author::Me) => Some("you opened".to_owned()),
         (SpaceKind::Shared, author) => Some(names.name(author).to_owned()),
     };
-    let mark = if listed.versions {
-        "  (two versions)"
-    } else {
-        ""
-    };
+    let mut mark = String::new();
+    if dates::is_to_come(&item.date) {
+        mark.push_str("  (dated in the future)");
+    }
+    if listed.versions {
+        mark.push_str("  (two versions)");
+    }
     let who = who.map(|who| format!("  {who:<12}")).unwrap_or_default();
     format!(
         "{}  {}{who}  {}{mark}",

@@ -167,6 +167,22 @@ impl Relay {
         self.serve();
     }
 
+    /// A backup of its data folder. The relay must be down.
+    #[must_use]
+    pub fn backup(&self) -> TempDir {
+        assert!(self.process.is_none(), "the relay runs");
+        let backup = tempfile::tempdir().unwrap();
+        crate::devices::copy_folder(&self.data(), backup.path());
+        backup
+    }
+
+    /// Puts a backup in the place of its data folder. The relay must be down.
+    pub fn restore(&self, backup: &TempDir) {
+        assert!(self.process.is_none(), "the relay runs");
+        std::fs::remove_dir_all(self.data()).unwrap();
+        crate::devices::copy_folder(backup.path(), &self.data());
+    }
+
     /// Deletes everything but the key and the configuration. The relay must be down.
     pub fn lose_disk(&self) {
         assert!(self.process.is_none(), "the relay runs");

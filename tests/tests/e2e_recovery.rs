@@ -2,6 +2,8 @@
 //! back.
 #![expect(clippy::unwrap_used, reason = "a test fails where it breaks")]
 
+use std::time::Duration;
+
 use ajar_crypto::RecoveryPhrase;
 use ajar_tests::client::{Person, pair};
 use ajar_tests::random::Random;
@@ -386,4 +388,53 @@ fn a_recovery_that_dies_at_any_moment_is_done_again() {
     ben.sync();
     open(&ben, "are you well?");
     assert_eq!(texts(&ben, "--us").len(), 4);
+}
+
+#[test]
+fn t017_an_older_relay_for_somebody_with_the_words_says_how_new_it_is_and_the_gap_is_told() {
+    let mut relay = Relay::start();
+    let address = relay.invite();
+    let (ana, words) = with_words("Ana", &address, &[]);
+    let (ben, _) = with_words("Ben", &address, &[]);
+    pair(&ana, &ben);
+    open(&ana, "of last week");
+    ana.sync();
+    ben.sync();
+    relay.kill();
+    let last_week = relay.backup();
+    relay.serve();
+    let then = moment();
+    // Said to the second.
+    std::thread::sleep(Duration::from_secs(2));
+    open(&ana, "of today");
+    ben.sync();
+    open(&ben, "I have read it");
+    drop(ana);
+    relay.kill();
+    relay.restore(&last_week);
+    relay.serve();
+
+    let new = Person::new("Ana");
+    let said = try_recover(&new, &address, &words, &["--yes"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let found = event(&said, "found");
+    let spaces = found["spaces"].as_array().unwrap();
+    let us = spaces.iter().find(|space| space["kind"] == "us").unwrap();
+    let written = us["written"].as_str().unwrap();
+    assert!(written <= then.as_str(), "{written} is after {then}");
+    assert_eq!(texts(&new, "--us"), ["of last week"]);
+    // What Ben wrote after he had seen the newest shows that something is missing.
+    ben.sync();
+    new.sync();
+    let told = notices(&new);
+    let withheld = told.iter().find(|(code, _)| code == "withheld");
+    let (_, text) = withheld.unwrap_or_else(|| panic!("{told:?}"));
+    assert!(text.contains("hasn't delivered 1 entry"), "{text}");
+}
+
+/// Now, as `--json` says it.
+fn moment() -> String {
+    let mut date = std::process::Command::new("date");
+    let said = date.args(["-u", "+%Y-%m-%dT%H:%M:%SZ"]).output().unwrap();
+    String::from_utf8(said.stdout).unwrap().trim().to_owned()
 }

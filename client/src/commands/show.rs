@@ -172,5 +172,9 @@ fn head(id: DocId, located: &Located, names: &Names) -> String {
         (SpaceKind::Shared, Author::Me) => "opened by you".to_owned(),
         (SpaceKind::Shared, author) => format!("opened by {}", names.name(author)),
     };
-    format!("{date} · {place} · {}", ids::short(id))
+    let future = match dates::is_to_come(located.record.date()) {
+        true => " (dated in the future)",
+        false => "",
+    };
+    format!("{date}{future} · {place} · {}", ids::short(id))
 }

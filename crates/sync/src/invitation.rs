@@ -100,3 +100,54 @@ pub(crate) fn invitation_text(relay: &RelayAddress, code: &str) -> String {
         base32(&relay.key)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CODE: &str = "4821-river-copper-lemon";
+
+    fn is_refused(code: &str) -> bool {
+        code.parse::<Invitation>().is_err()
+    }
+
+    #[test]
+    fn t056_only_case_blanks_and_hyphens_are_forgiven() {
+        let right: Invitation = CODE.parse().unwrap();
+        let other_ways = [
+            "  4821-RIVER-Copper-lemon ",
+            "4821 river copper lemon",
+            "4821--river - copper  lemon",
+        ];
+        for way in other_ways {
+            let typed: Invitation = way.parse().unwrap();
+            assert_eq!(typed.nameplate, right.nameplate, "{way}");
+            assert_eq!(typed.words.text(), right.words.text(), "{way}");
+        }
+        let wrong = [
+            "",
+            "4821",
+            "4821-",
+            "river-copper-lemon",
+            "4821-river-copper",
+            "4821-river-copper-lemon-river",
+            "4821-river-copper-lemom",
+            "-4821-river-copper-lemon",
+            "99999999999-river-copper-lemon",
+            // Digits of another script, and a full-width hyphen.
+            "٤٨٢١-river-copper-lemon",
+            "4821-river\u{ff0d}copper-lemon",
+            // Letters that look alike: Cyrillic e and o, a dotless i, a ligature, a zero-width
+            // space.
+            "4821-riv\u{435}r-copper-lemon",
+            "4821-river-c\u{43e}pper-lemon",
+            "4821-river-copper-l\u{435}mon",
+            "4821-r\u{131}ver-copper-lemon",
+            "4821-river-copper-lemon\u{fb01}",
+            "4821-ri\u{200b}ver-copper-lemon",
+        ];
+        for code in wrong {
+            assert!(is_refused(code), "{code:?}");
+        }
+    }
+}
