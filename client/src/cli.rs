@@ -331,9 +331,24 @@ pub(crate) struct Sync {
 }
 
 /// Say what is kept, what is delivered, and what you should know. No network
+///
+/// With --words it shows four words instead. Read them to each other, side by side: the same words on
+/// two devices mean the same journal on both, with nothing held back by the relay.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:  ajar status --json")]
-pub(crate) struct Status {}
+#[command(
+    after_help = "Examples:  ajar status --json\n           ajar status --words\n           ajar status --words me   (with another device of your own)\n           ajar status --evidence proof.json"
+)]
+pub(crate) struct Status {
+    /// Show four words to compare: of Us, with your partner's devices and your own, or of Only me, with
+    /// your own [default of SPACE: us]. The price of showing those of Only me: they change when you write
+    #[arg(long, value_name = "SPACE", num_args = 0..=1, default_missing_value = "us", conflicts_with = "evidence")]
+    pub(crate) words: Option<SpaceName>,
+    /// Write the proofs that were kept of two different histories into a new file that anybody can
+    /// check. It holds no words of yours and no secret key. The price: it shows keys of devices, and when
+    /// they were added
+    #[arg(long, value_name = "FILE")]
+    pub(crate) evidence: Option<PathBuf>,
+}
 
 /// Check this journal and explain what is wrong. Changes nothing, unless told to
 #[derive(Debug, Args)]

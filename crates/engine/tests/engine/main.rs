@@ -7,6 +7,8 @@ mod bad_seals;
 #[cfg(test)]
 mod burning;
 #[cfg(test)]
+mod comparing;
+#[cfg(test)]
 mod content;
 #[cfg(test)]
 mod copies;
