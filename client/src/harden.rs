@@ -47,3 +47,41 @@ pub(crate) fn tell_panic() {
          What was kept stays kept. Please report this line."
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    const CHILD: &str = "AJAR_TEST_PANICS";
+
+    /// Threat 112: a panic may be about what somebody wrote.
+    #[test]
+    fn t112_a_panic_says_where_and_not_what() {
+        const NAME: &str = "harden::tests::t112_a_panic_says_where_and_not_what";
+        if std::env::var_os(CHILD).is_some() {
+            // The hook is for a whole process, so this one is of its own.
+            process();
+            let told = ["CANARY", "of", "a", "panic"].join("-");
+            let thread = std::thread::spawn({
+                let told = told.clone();
+                move || panic!("{told}")
+            });
+            assert!(thread.join().is_err());
+            assert!(std::panic::catch_unwind(|| panic!("{told}")).is_err());
+            tell_panic();
+            std::process::exit(0);
+        }
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", NAME, "--nocapture"])
+            .env(CHILD, "1")
+            .env("RUST_BACKTRACE", "full")
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains("code P1 at client/src/harden.rs:"), "{said}");
+        assert!(!said.contains("CANARY"), "{said}");
+    }
+}
