@@ -61,6 +61,8 @@ struct State {
     spaces: BTreeMap<SpaceId, Held>,
     /// Devices that logged in after they were removed.
     let_in: Vec<DeviceId>,
+    /// Whether every envelope that it forwards is damaged on the way.
+    damages: bool,
 }
 
 struct Held {
@@ -146,6 +148,20 @@ impl Liar {
     #[must_use]
     pub fn let_in(&self) -> usize {
         self.lies.state.lock().unwrap().let_in.len()
+    }
+
+    /// Lengths of all envelopes of one type, in the order in which they came.
+    #[must_use]
+    pub fn sizes(&self, kind: u8) -> Vec<usize> {
+        let state = self.lies.state.lock().unwrap();
+        let envelopes = state.spaces.values().flat_map(|held| &held.envelopes);
+        let of_kind = envelopes.filter(|bytes| bytes[1] == kind);
+        of_kind.map(Vec::len).collect()
+    }
+
+    /// From now on, every envelope that it forwards is damaged on the way, or none.
+    pub fn damages(&self, damages: bool) {
+        self.lies.state.lock().unwrap().damages = damages;
     }
 
     /// Envelopes that are kept from devices after their removal: the relay holds them, and
@@ -411,7 +427,13 @@ impl Lies {
         let held = state.spaces.get_mut(&login.space).unwrap();
         match message {
             ClientMsg::Subscribe { chains, frontier } => {
-                held.show(&login.device, &chains, &frontier)
+                let mut answers = held.show(&login.device, &chains, &frontier);
+                for answer in answers.iter_mut().filter(|_| state.damages) {
+                    if let RelayMsg::Envelope(bytes) = answer {
+                        *bytes.last_mut().unwrap() ^= 1;
+                    }
+                }
+                answers
             }
             ClientMsg::Bootstrap => vec![RelayMsg::Ready],
             ClientMsg::Append(bytes) => vec![held.append(bytes)],

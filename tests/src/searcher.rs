@@ -146,6 +146,15 @@ impl Keys {
         self.signers.extend(&other.signers);
     }
 
+    /// Every secret in bytes: keys of devices, of epochs and of segments of the log.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<[u8; 32]> {
+        let devices = self.devices.iter().map(DeviceSecrets::to_bytes);
+        let of_devices = devices.flat_map(|secrets| secrets.expose().as_chunks().0.to_vec());
+        let others = self.epochs.keys().chain(self.segments.keys()).copied();
+        of_devices.chain(others).collect()
+    }
+
     /// How many keys of epochs there are.
     #[must_use]
     pub fn epochs(&self) -> usize {
