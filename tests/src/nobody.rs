@@ -113,7 +113,7 @@ impl User {
 
     /// Starts this user's relay; it and its address.
     #[must_use]
-    pub fn serves(&self) -> (Child, String) {
+    pub fn serves(&self) -> (Serving, String) {
         let data = self.relay();
         let data = data.to_str().unwrap();
         let _ = self.does(&["ajar-relay", "init", "--data", data]);
@@ -122,12 +122,24 @@ impl User {
         let mut serving = self.command(&[&["ajar-relay"], &listen[..]].concat());
         serving.env("AJAR_RELAY_LOG", "warn");
         serving.args(["--ready-file", ready.to_str().unwrap()]);
-        let relay = serving.spawn().unwrap();
+        // A test that fails is not to wait for who inherited its output.
+        let serving = serving.stdout(Stdio::null()).stderr(Stdio::null());
+        let relay = Serving(serving.spawn().unwrap());
         until(|| ready.exists());
         let invite = ["invite", "--json", "--host", "127.0.0.1", "--data", data];
         let said = self.does(&[&["ajar-relay"], &invite[..]].concat());
         let said: Value = serde_json::from_slice(&said.stdout).unwrap();
         (relay, said["address"].as_str().unwrap().to_owned())
+    }
+}
+
+/// A process that goes on. Killed when dropped.
+pub struct Serving(pub Child);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -7,7 +7,7 @@
 )]
 
 use std::fs;
-use std::io::BufRead;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use ajar_sync::SpaceKind;
 use ajar_tests::client::{Person, pair};
-use ajar_tests::nobody::{self, STRANGER, User};
+use ajar_tests::nobody::{self, STRANGER, Serving, User};
 use ajar_tests::relay::Relay;
 use ajar_tests::searcher::Keys;
 use ajar_tests::story::{self, TYPED, UNTYPED};
@@ -239,7 +239,7 @@ fn nothing_shows(captured: &[Datagram], texts: &[&str], ids: &[[u8; 32]]) {
 #[test]
 fn t110_no_core_is_written_and_nobody_looks_into_a_process() {
     let user = User::typing("ulimit -c unlimited;");
-    let (relay, address) = user.serves();
+    let (mut relay, address) = user.serves();
     let words = user.place("own/words");
     let init = [
         "ajar",
@@ -251,18 +251,16 @@ fn t110_no_core_is_written_and_nobody_looks_into_a_process() {
         "--words-file",
     ];
     let _ = user.does(&[&init[..], &[words.to_str().unwrap()]].concat());
-    let watch = user
-        .command(&["ajar", "--json", "sync", "--watch"])
-        .stdout(Stdio::piped())
-        .spawn();
-    let mut watch = watch.unwrap();
-    let mut out = std::io::BufReader::new(watch.stdout.take().unwrap());
+    // A journal stays open while a code waits for somebody.
+    let mut pairing = user.command(&["ajar", "--json", "pair"]);
+    let mut pairing = Serving(pairing.stdout(Stdio::piped()).spawn().unwrap());
+    let mut out = BufReader::new(pairing.0.stdout.take().unwrap());
     let mut line = String::new();
-    while !line.contains("caught-up") {
+    while !line.contains("invitation") {
         line.clear();
-        assert!(out.read_line(&mut line).unwrap() > 0, "the watch ended");
+        assert!(out.read_line(&mut line).unwrap() > 0, "the pairing ended");
     }
-    for mut process in [watch, relay] {
+    for Serving(process) in [&mut pairing, &mut relay] {
         let proc = PathBuf::from(format!("/proc/{}", process.id()));
         let limits = fs::read_to_string(proc.join("limits")).unwrap();
         let core = limits
@@ -376,7 +374,7 @@ fn t114_an_editor_gets_a_text_to_change_and_no_passphrase() {
 #[test]
 fn t115_files_are_for_their_user_only_whatever_the_umask() {
     let user = User::typing("umask 000;");
-    let (mut relay, address) = user.serves();
+    let (_relay, address) = user.serves();
     let path = |name: &str| {
         user.place(&format!("own/{name}"))
             .to_str()
@@ -428,8 +426,6 @@ fn t115_files_are_for_their_user_only_whatever_the_umask() {
         }
     }
     assert!(seen > 30, "{seen} files and folders");
-    relay.kill().unwrap();
-    relay.wait().unwrap();
 }
 
 #[test]
