@@ -28,7 +28,7 @@ fn t110_no_core_is_written_and_nobody_looks_into_a_process() {
     ];
     let _ = user.does(&[&init[..], &[words.to_str().unwrap()]].concat());
     // A journal stays open while a code waits for somebody.
-    let mut pairing = user.command(&["ajar", "--json", "pair"]);
+    let mut pairing = user.command(&["ajar", "--json", "pair", "--yes"]);
     let mut pairing = Serving(pairing.stdout(Stdio::piped()).spawn().unwrap());
     let mut out = BufReader::new(pairing.0.stdout.take().unwrap());
     let mut line = String::new();
