@@ -15,18 +15,26 @@ use crate::wire::Wire;
 const SOON: Duration = Duration::from_secs(30);
 
 /// What a person types as an argument; whoever sees the process that was typed sees it.
-pub const TYPED: [&str; 7] = [
+pub const TYPED: [&str; 5] = [
     "CANARY-name-ana",
     "CANARY-name-ben",
     "CANARY-device-laptop",
     "CANARY-device-tablet",
-    "CANARY-title",
-    "CANARY-tag",
     "CANARY-file-name",
 ];
 
+/// Names that a program tells the person who uses it.
+pub const NAMES: [&str; 4] = [
+    "CANARY-name-ana",
+    "CANARY-name-ben",
+    "CANARY-device-laptop",
+    "CANARY-device-tablet",
+];
+
 /// What comes from standard input, from a file or from the other person.
-pub const UNTYPED: [&str; 8] = [
+pub const UNTYPED: [&str; 10] = [
+    "CANARY-title",
+    "CANARY-tag",
     "CANARY-private-text",
     "CANARY-deleted-text",
     "CANARY-opened-text",
@@ -67,17 +75,11 @@ pub fn told() -> Story {
 
     let photo = photo(camera.path());
     let photo = photo.to_str().unwrap();
-    let writing = [
-        "write",
-        "--title",
-        "CANARY-title",
-        "--tag",
-        "CANARY-tag",
-        "--photo",
-        photo,
-        "-",
-    ];
-    let written = ana.ajar_with_input(&writing, "CANARY-private-text and CANARY-deleted-text");
+    let writing = ["write", "--title", "-", "--tag", "-", "--photo", photo, "-"];
+    let written = ana.ajar_with_input(
+        &writing,
+        "CANARY-title\nCANARY-tag\nCANARY-private-text and CANARY-deleted-text",
+    );
     let id = written.json()["id"].as_str().unwrap().to_owned();
     let edited = ana.ajar_with_input(&["edit", &id, "-"], "CANARY-private-text, and this is left");
     assert_eq!(edited.code, 0, "{edited:?}");
@@ -163,7 +165,7 @@ fn begun(name: &str, device: &str, address: &str) -> (Person, String) {
 fn met(ana: &Person, ben: &Person) -> String {
     let pairing = ana.start(&["pair", "--yes"]);
     let code = pairing.event("code", SOON);
-    let joined = ben.ajar(&["join", code["invitation"].as_str().unwrap(), "--yes"]);
+    let joined = ben.ajar_with_input(&["join", "--yes"], code["invitation"].as_str().unwrap());
     assert_eq!(joined.code, 0, "{joined:?}");
     assert_eq!(pairing.wait(), 0);
     let code = code["code"].as_str().unwrap();

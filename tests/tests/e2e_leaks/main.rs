@@ -7,6 +7,9 @@
 )]
 
 mod disk;
+mod memory;
+mod private;
 mod process;
+mod shared;
 mod story;
 mod wire;

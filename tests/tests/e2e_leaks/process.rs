@@ -6,10 +6,15 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use ajar_tests::canary;
+use ajar_tests::client::Person;
 use ajar_tests::nobody::{Serving, User};
+use ajar_tests::relay::Relay;
 use ajar_tests::traced::Eye;
+
+const SOON: Duration = Duration::from_secs(20);
 
 /// A journal that stays open, and a relay, of a user without special rights.
 #[test]
@@ -145,4 +150,67 @@ fn t114_an_editor_gets_a_text_to_change_and_no_passphrase() {
             .into_iter()
             .any(|name| name.to_string_lossy().starts_with("draft"))
     );
+}
+
+/// Everything that is secret can be asked for instead of standing in an argument.
+#[test]
+fn t114_whoever_lets_ajar_ask_shows_nothing_on_a_command_line() {
+    let relay = Relay::start();
+    let address = relay.invite();
+    let (ana, ben) = (Person::new("Ana"), Person::new("Ben"));
+    let eye = Eye::open();
+    for person in [&ana, &ben] {
+        let init = ["init", "--name", &person.name, "--relay", "-"];
+        assert_eq!(person.ajar_with_input(&init, &address).code, 0);
+    }
+    let pairing = ana.start(&["pair", "--yes"]);
+    let code = pairing.event("code", SOON);
+    let code = code["code"].as_str().unwrap();
+    assert_eq!(ben.ajar_with_input(&["join", "--yes"], code).code, 0);
+    assert_eq!(pairing.wait(), 0);
+    let asked = ["write", "--title", "-", "--tag", "-", "-"];
+    let id = ana
+        .ajar_with_input(&asked, "CANARY-title\nCANARY-tag\nCANARY-text")
+        .json();
+    let id = id["id"].as_str().unwrap();
+    let shown = ana.ajar(&["show", id]).json();
+    assert_eq!(shown["title"], "CANARY-title");
+    assert_eq!(shown["tags"][0], "CANARY-tag");
+    assert_eq!(shown["text"], "CANARY-text");
+    let renamed = ana.ajar_with_input(&["edit", id, "--title", "-"], "CANARY-other\n");
+    assert_eq!(renamed.json()["changed"], true);
+    let found = ana.ajar_with_input(&["search", "-"], "CANARY-text CANARY-other\n");
+    assert_eq!(found.json()[0]["id"], id);
+    let listed = ana.ajar_with_input(&["list", "--tag", "-"], "CANARY-tag\n");
+    assert_eq!(listed.json()[0]["id"], id);
+    let adding = ana.start(&["device", "add", "--yes"]);
+    let invitation = adding.event("code", SOON);
+    let invitation = invitation["invitation"].as_str().unwrap();
+    let phone = Person::new("Ana");
+    let linked = phone.ajar_with_input(&["init", "--link", "-", "--device", "phone"], invitation);
+    assert_eq!(linked.code, 0, "{linked:?}");
+    assert_eq!(adding.wait(), 0);
+    let moved = ana.ajar_with_input(&["relay", "move", "-"], &relay.invite());
+    assert_eq!(moved.code, 0, "{moved:?}");
+    let seen = eye.close();
+    let claim = address.split_once("&claim=").unwrap().1;
+    let secrets = [claim, code, invitation, "CANARY"];
+    let typed = seen
+        .iter()
+        .filter(|seen| canary::is_in(&seen.arguments, "search"));
+    assert!(typed.count() > 0, "the eye was open");
+    for seen in &seen {
+        let shown = secrets
+            .iter()
+            .filter(|text| canary::is_in(&seen.arguments, text));
+        assert_eq!(
+            shown.count(),
+            0,
+            "{}",
+            String::from_utf8_lossy(&seen.arguments)
+        );
+    }
+    // Nothing on standard input is no empty answer.
+    let none = Person::new("Cleo").ajar_with_input(&["init", "--name", "Cleo", "--relay", "-"], "");
+    assert_eq!(none.exits(1).error_code(), "input");
 }
