@@ -40,6 +40,8 @@ fn t089_what_was_typed_and_taken_back_in_an_editor_never_travels() {
     let relay = Relay::start();
     let (ana, ben, keys) = two(&relay);
     assert!(ana.share("It was a long day."));
+    // Her own devices hear of the opening too.
+    ana.sync();
     ben.sync();
     let copy = ana.ajar(&["list", "--us"]).json()[0]["id"]
         .as_str()
@@ -94,6 +96,8 @@ fn t090_ben_reads_all_day_and_nothing_says_so() {
     let relay = Relay::start();
     let (ana, ben, keys) = two(&relay);
     assert!(ana.share("Have you read this?"));
+    // Her own devices hear of the opening too.
+    ana.sync();
     let words = ana.ajar(&["status", "--words"]).json();
     let before = stored(&relay, &keys);
     let status = |person: &Person| {
@@ -104,7 +108,6 @@ fn t090_ben_reads_all_day_and_nothing_says_so() {
         }
         status
     };
-    ana.sync();
     let untold = status(&ana);
     let export = ben.home().with_file_name("export.md");
     for round in 0..3 {
