@@ -96,6 +96,9 @@ pub fn told() -> Story {
     assert!(ana.open(&burnt));
     assert_eq!(ana.ajar(&["burn", &burnt, "--yes"]).code, 0);
     ben.sync();
+    // A copy of everything, for the relay to fold the rest in.
+    let tidied = ana.ajar(&["tidy"]);
+    assert_eq!(tidied.code, 0, "{tidied:?}");
     // Reading, and mistakes.
     for command in [
         vec!["list"],
