@@ -104,7 +104,10 @@ fn t115_folders_and_links_of_others_are_refused() {
     }
     assert!(lists(&link).status.success());
     if !user.is_root() {
-        // Nobody else can give files away, so the rest cannot be set up.
+        // Nobody else can give files away; a folder of root stands for that of a stranger.
+        let foreign = ["ajar", "--json", "--home", "/usr", "init", "--name", "Ana"];
+        let foreign = user.command(&foreign).output().unwrap();
+        refuses(&foreign, "belongs to another user");
         return;
     }
     lchown(&link, Some(STRANGER), Some(STRANGER)).unwrap();
