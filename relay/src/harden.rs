@@ -66,7 +66,7 @@ mod tests {
             process();
             let told = ["CANARY", "of", "a", "panic"].join("-");
             let runtime = tokio::runtime::Runtime::new().unwrap();
-            let ended = runtime.block_on(tokio::spawn(async move { panic!("{told}") }));
+            let ended = runtime.block_on(runtime.spawn(async move { panic!("{told}") }));
             // What the rest of the relay logs of it.
             let Err(ended) = ended;
             writeln!(std::io::stdout(), "{}", StoreError::from(ended)).unwrap();
