@@ -170,7 +170,11 @@ mod tests {
     #[test]
     fn a_text_is_found_in_every_disguise() {
         let text = "CANARY-of-this-test";
-        let long = format!("{} {text} {}", "before ".repeat(9), "after ".repeat(9));
+        let days = |from: u32| -> String {
+            let lines = (from..from + 90).map(|n| format!("{}: rain, {} mm. ", n, n * n % 97));
+            lines.collect()
+        };
+        let long = format!("{}{text}{}", days(100), days(300));
         let shift = |bytes: &[u8]| [b"x\x01\x02", bytes].concat();
         let hex: String = text.bytes().map(|byte| format!("{byte:02X}")).collect();
         for bytes in [text.as_bytes().to_vec(), hex.into_bytes()] {
@@ -187,7 +191,7 @@ mod tests {
             compress_to_vec_zlib(long.as_bytes(), 9),
             zstd::encode_all(long.as_bytes(), 3).unwrap(),
         ] {
-            assert!(!contains(&packed, text.as_bytes()) || packed.len() > long.len() / 2);
+            assert!(!contains(&packed, text.as_bytes()), "it lies open");
             assert!(is_in(&inflated(&shift(&packed)), text));
         }
         assert!(!is_in(&inflated(b"nothing of it is here at all"), text));
