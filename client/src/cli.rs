@@ -116,10 +116,11 @@ pub(crate) struct Init {
     /// What to call this device; only your own devices see it [default: its host name]
     #[arg(long, value_name = "NAME")]
     pub(crate) device: Option<String>,
-    /// Address of your relay, as `ajar-relay invite` prints it (in quotes)
+    /// Address of your relay, as `ajar-relay invite` prints it (in quotes); - asks for it
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) relay: Option<String>,
-    /// Bring your journal here from another device of yours: the code or the invitation it shows
+    /// Bring your journal here from another device of yours: the code or the invitation it shows; -
+    /// asks for it
     #[arg(long, value_name = "CODE|INVITATION", conflicts_with = "words_file")]
     pub(crate) link: Option<String>,
     /// Whether Only me is kept at the relay too, sealed: yes, no, or the address of another relay for it
@@ -149,11 +150,14 @@ pub(crate) struct Pair {
 
 /// Meet your partner: enter the code they read to you
 #[derive(Debug, Args)]
-#[command(after_help = "Example:  ajar join 4821-harvest-lemon-oak")]
+#[command(
+    after_help = "Examples:  ajar join   (asks for the code)\n           ajar join 4821-harvest-lemon-oak"
+)]
 pub(crate) struct Join {
-    /// The code or the invitation your partner's device shows
-    #[arg(value_name = "CODE|INVITATION")]
-    pub(crate) invitation: String,
+    /// The code or the invitation your partner's device shows [default: asked, or the first line of
+    /// standard input]. It works once and for ten minutes, so it may stand here all the same
+    #[arg(value_name = "CODE|INVITATION|-")]
+    pub(crate) invitation: Option<String>,
     /// Do not ask whether both see the same six words. The price: you would not notice someone
     /// standing in between
     #[arg(long)]
@@ -167,7 +171,8 @@ pub(crate) struct Join {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:  ajar write\n           echo 'It rained all day.' | ajar write --title Rain -\n           ajar write --photo sunset.jpg 'The sea, at last.'\n\n\
-                  Text given on the command line also stays in your shell's history."
+                  What is given on the command line stays in your shell's history, and others who use this computer\n\
+                  can see it while the command runs: - reads it from the terminal or standard input instead."
 )]
 pub(crate) struct Write {
     #[command(flatten)]
@@ -182,13 +187,13 @@ pub(crate) struct Write {
 /// Title, day and tags.
 #[derive(Debug, Args)]
 pub(crate) struct About {
-    /// One line above the text
+    /// One line above the text; - asks for it, or reads the first line of standard input
     #[arg(long, value_name = "TITLE")]
     pub(crate) title: Option<String>,
     /// The day it is about: 2026-07-01, 2026-07-01T21:30, today or yesterday
     #[arg(long, value_name = "DAY")]
     pub(crate) date: Option<String>,
-    /// A tag; repeat for more. Tags are never shared
+    /// A tag, or -; repeat for more. Tags are never shared
     #[arg(long = "tag", value_name = "TAG")]
     pub(crate) tags: Vec<String>,
 }
@@ -234,7 +239,7 @@ pub(crate) struct List {
     /// Up to and including this day
     #[arg(long, value_name = "DAY")]
     pub(crate) until: Option<String>,
-    /// With this tag
+    /// With this tag; - asks for it
     #[arg(long)]
     pub(crate) tag: Option<String>,
     /// Of this kind: entry or opening
@@ -252,8 +257,8 @@ pub(crate) struct List {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:  ajar search rain\n           ajar search --me sea october")]
 pub(crate) struct Search {
-    /// The words
-    #[arg(value_name = "TEXT", required = true)]
+    /// The words; - asks for them, or reads a line of standard input
+    #[arg(value_name = "TEXT|-", required = true)]
     pub(crate) text: Vec<String>,
     /// Only what only you can read
     #[arg(long, conflicts_with = "us")]
@@ -285,13 +290,13 @@ pub(crate) struct Show {
 pub(crate) struct Edit {
     /// At least the first four characters of its id
     pub(crate) id: String,
-    /// A new title; '' takes it away
+    /// A new title, or - to be asked; '' takes it away
     #[arg(long, value_name = "TITLE")]
     pub(crate) title: Option<String>,
     /// The day it is about: 2026-07-01, 2026-07-01T21:30, today or yesterday
     #[arg(long, value_name = "DAY")]
     pub(crate) date: Option<String>,
-    /// All the tags it should have; '' alone takes them away
+    /// All the tags it should have, or -; '' alone takes them away
     #[arg(long = "tag", value_name = "TAG")]
     pub(crate) tags: Vec<String>,
     #[command(flatten)]
@@ -331,9 +336,24 @@ pub(crate) struct Sync {
 }
 
 /// Say what is kept, what is delivered, and what you should know. No network
+///
+/// With --words it shows four words instead. Read them to each other, side by side: the same words on
+/// two devices mean the same journal on both, with nothing held back by the relay.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:  ajar status --json")]
-pub(crate) struct Status {}
+#[command(
+    after_help = "Examples:  ajar status --json\n           ajar status --words\n           ajar status --words me   (with another device of your own)\n           ajar status --evidence proof.json"
+)]
+pub(crate) struct Status {
+    /// Show four words to compare: of Us, with your partner's devices and your own, or of Only me, with
+    /// your own [default of SPACE: us]. The price of showing those of Only me: they change when you write
+    #[arg(long, value_name = "SPACE", num_args = 0..=1, default_missing_value = "us", conflicts_with = "evidence")]
+    pub(crate) words: Option<SpaceName>,
+    /// Write the proofs that were kept of two different histories into a new file that anybody can
+    /// check. It holds no words of yours and no secret key. The price: it shows keys of devices, and when
+    /// they were added
+    #[arg(long, value_name = "FILE")]
+    pub(crate) evidence: Option<PathBuf>,
+}
 
 /// Check this journal and explain what is wrong. Changes nothing, unless told to
 #[derive(Debug, Args)]

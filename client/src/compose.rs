@@ -14,7 +14,7 @@ use crate::dates;
 use crate::output::Output;
 use crate::report::Failure;
 use crate::terminal;
-use crate::unlock::{PASSPHRASE, PRIVATE_PASSPHRASE};
+use crate::unlock::without_secrets;
 
 /// A text, and the draft file it came from if an editor wrote it.
 #[derive(Debug)]
@@ -98,13 +98,11 @@ fn edit(editor: &OsString, dir: &Path, before: &str) -> Result<Composed, Failure
     script.push(editor);
     script.push(" \"$1\"");
     let _interrupts = Interrupts::leave_to_the_editor()?;
-    let status = Command::new("sh")
+    let status = without_secrets(&mut Command::new("sh"))
         .arg("-c")
         .arg(&script)
         .arg("ajar-editor")
         .arg(&draft.path)
-        .env_remove(PASSPHRASE)
-        .env_remove(PRIVATE_PASSPHRASE)
         .status()
         .map_err(|error| {
             Failure::fixable("editor", format!("The editor did not start: {error}."))

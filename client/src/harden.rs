@@ -26,7 +26,7 @@ pub(crate) fn process() {
         // of libraries are caught and answered where they happen, so nothing is said here.
         let place = panic
             .location()
-            .map(|place| (place.file().to_owned(), place.line()));
+            .map(|place| (without_home(place.file()).to_owned(), place.line()));
         *LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner) = place;
     }));
 }
@@ -46,4 +46,61 @@ pub(crate) fn tell_panic() {
         "Ajar met a mistake of its own and stopped (code P1 at {file}:{line}).\n\
          What was kept stays kept. Please report this line."
     );
+}
+
+/// The place of a source file, for people: those of libraries begin with the home of whoever built
+/// this, which is nobody's business.
+fn without_home(file: &str) -> &str {
+    let library = file.split_once("/registry/src/");
+    match library.and_then(|(_, rest)| rest.split_once('/')) {
+        Some((_, rest)) => rest,
+        None if file.starts_with('/') => file.rsplit('/').next().unwrap_or(file),
+        None => file,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    const CHILD: &str = "AJAR_TEST_PANICS";
+
+    /// Threat 112: a panic may be about what somebody wrote.
+    #[test]
+    fn t112_a_panic_says_where_and_not_what() {
+        const NAME: &str = "harden::tests::t112_a_panic_says_where_and_not_what";
+        if std::env::var_os(CHILD).is_some() {
+            // The hook is for a whole process, so this one is of its own.
+            process();
+            let told = ["CANARY", "of", "a", "panic"].join("-");
+            let thread = std::thread::spawn({
+                let told = told.clone();
+                move || panic!("{told}")
+            });
+            assert!(thread.join().is_err());
+            assert!(std::panic::catch_unwind(|| panic!("{told}")).is_err());
+            tell_panic();
+            std::process::exit(0);
+        }
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", NAME, "--nocapture"])
+            .env(CHILD, "1")
+            .env("RUST_BACKTRACE", "full")
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains("code P1 at client/src/harden.rs:"), "{said}");
+        assert!(!said.contains("CANARY"), "{said}");
+    }
+
+    #[test]
+    fn the_place_of_a_panic_does_not_name_who_built_the_program() {
+        let library = "/home/ana/.cargo/registry/src/index-1/quinn-0.11/src/connection.rs";
+        assert_eq!(without_home(library), "quinn-0.11/src/connection.rs");
+        assert_eq!(without_home("/home/ana/x.rs"), "x.rs");
+        assert_eq!(without_home("client/src/names.rs"), "client/src/names.rs");
+    }
 }

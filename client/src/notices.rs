@@ -220,6 +220,103 @@ mod tests {
     }
 
     #[test]
+    fn every_notice_says_what_the_documentation_says() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let _inside = runtime.enter();
+        let dir = tempfile::tempdir().unwrap();
+        let passphrase = ajar_sync::Passphrase::new("quiet harbor linen oak").unwrap();
+        let (home, _) = ajar_sync::Builder::new(dir.path().join("home"))
+            .with_passphrase(passphrase)
+            .with_kdf(ajar_sync::KdfParams::FLOOR)
+            .create(ajar_sync::NewHome {
+                name: "Ana".to_owned(),
+                device: "laptop".to_owned(),
+                relay: None,
+            })
+            .unwrap();
+        let space = home.space(ajar_sync::SpaceKind::Private).unwrap();
+        let names = Names::new("Ana", Some("Ben"));
+        let (own, device) = (space.own_party(), space.device().unwrap());
+        let (partner, unknown) = (PartyId([2; 32]), DeviceId([3; 32]));
+        let kinds = [
+            NoticeKind::Withheld { device, missing: 2 },
+            NoticeKind::Forked { device, counter: 1 },
+            NoticeKind::Forked {
+                device: unknown,
+                counter: 1,
+            },
+            NoticeKind::StaleCopy,
+            NoticeKind::RolledBack,
+            NoticeKind::BadEpoch { device },
+            NoticeKind::DamagedData,
+            NoticeKind::Unopenable { device, counter: 1 },
+            NoticeKind::DeviceAdded {
+                party: partner,
+                seq: 1,
+            },
+            NoticeKind::DeviceRemoved { party: own, seq: 9 },
+            NoticeKind::Recovered {
+                party: partner,
+                seq: 1,
+            },
+            NoticeKind::ChainFork { party: own },
+            NoticeKind::ChainFork { party: partner },
+            NoticeKind::WordsReplaced { party: own, seq: 1 },
+            NoticeKind::PartyLeft {
+                party: partner,
+                seq: 1,
+            },
+            NoticeKind::CutoffRaised { party: own, seq: 1 },
+            NoticeKind::OwnDeviceRemoved,
+            NoticeKind::SnapshotDiffers { device, counter: 1 },
+            NoticeKind::OnlyPartnerVouches,
+            NoticeKind::BurnRequested {
+                party: partner,
+                docs: 1,
+            },
+            NoticeKind::Burned {
+                party: own,
+                counter: 1,
+            },
+            NoticeKind::Burned {
+                party: partner,
+                counter: 1,
+            },
+        ];
+        for kind in kinds {
+            let (code, said) = words(&Notice { kind, at_ms: 0 }, &space, &names);
+            let row = documented(code)
+                .replace("NAME", "Ben")
+                .replace(" N ", " 2 ");
+            let fits = ["your own device", "an unknown device"]
+                .into_iter()
+                .any(|device| {
+                    let row = row.replace("DEVICE", device);
+                    ["You", "Ben"]
+                        .into_iter()
+                        .any(|p| row.replace("PERSON", p).contains(&said))
+                });
+            assert!(fits, "{code}: {said}\n{row}");
+        }
+    }
+
+    /// The words of a notice in the table of the protocol, with all of its rows.
+    fn documented(code: &str) -> String {
+        let page = include_str!("../../docs/protocol.md");
+        let table = page.split("#### Notices").nth(1).unwrap();
+        let lines = table.lines();
+        let mut rows = lines.skip_while(|line| !line.starts_with(&format!("| `{code}` |")));
+        let first = rows
+            .next()
+            .unwrap_or_else(|| panic!("{code} is not documented"));
+        let more = rows.take_while(|line| line.starts_with("| |"));
+        std::iter::once(first)
+            .chain(more)
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    #[test]
     fn a_withheld_entry_is_the_servers_doing_in_the_words() {
         let names = Names::new("Ana", Some("Ben"));
         let (code, text) = withheld(2, &Whose::Partners.device(&names));

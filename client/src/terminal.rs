@@ -45,6 +45,53 @@ pub(crate) fn answer() -> Result<Option<Zeroizing<String>>, Failure> {
     Ok((read > 0).then_some(line))
 }
 
+/// What stands in the place of an argument that others should not see on this process.
+const ASKED: &str = "-";
+
+/// An argument, or the answer to a question where it is `-` or not there: one line of standard
+/// input. Arguments are seen by every user of the machine, and stay in the history of a shell.
+pub(crate) fn given_or_asked(
+    argument: Option<&str>,
+    question: &str,
+) -> Result<Zeroizing<String>, Failure> {
+    if let Some(argument) = argument.filter(|argument| *argument != ASKED) {
+        return Ok(Zeroizing::new(argument.to_owned()));
+    }
+    let answer = if can_ask() { ask(question)? } else { answer()? };
+    let answer = answer.ok_or_else(|| {
+        Failure::fixable(
+            "input",
+            format!("Nothing came on standard input for: {question}"),
+        )
+        .hint("Give it as an argument, or type it on a terminal.")
+    })?;
+    Ok(Zeroizing::new(answer.trim().to_owned()))
+}
+
+/// The same for what may be absent.
+pub(crate) fn given_or_asked_if(
+    argument: Option<&str>,
+    question: &str,
+) -> Result<Option<String>, Failure> {
+    let given = |argument| given_or_asked(Some(argument), question);
+    Ok(argument
+        .map(given)
+        .transpose()?
+        .map(|line| line.to_string()))
+}
+
+/// The same for each of several.
+pub(crate) fn each_given_or_asked(
+    arguments: &[String],
+    question: &str,
+) -> Result<Vec<String>, Failure> {
+    let given = |argument: &String| given_or_asked(Some(argument), question);
+    let given = arguments.iter().map(given);
+    given
+        .map(|line| line.map(|line| line.to_string()))
+        .collect()
+}
+
 /// Whether the answer to a question is yes. Anything but a clear yes is a no.
 pub(crate) fn agrees(question: &str) -> Result<bool, Failure> {
     let answer = ask(&format!("{question} [yes/no]"))?;

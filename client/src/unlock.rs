@@ -28,6 +28,17 @@ pub(crate) const TRIES: usize = 3;
 /// Variable with a passphrase that is to come in the place of the one in use.
 pub(crate) const NEW_PASSPHRASE: &str = "AJAR_NEW_PASSPHRASE";
 
+/// All of them: no other program that is started from here is to get one.
+const SECRET_VARIABLES: [&str; 3] = [PASSPHRASE, PRIVATE_PASSPHRASE, NEW_PASSPHRASE];
+
+/// Takes the variables with passphrases out of what another program will see.
+pub(crate) fn without_secrets(command: &mut std::process::Command) -> &mut std::process::Command {
+    for variable in SECRET_VARIABLES {
+        command.env_remove(variable);
+    }
+    command
+}
+
 /// Which passphrase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Which {

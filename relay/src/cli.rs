@@ -74,6 +74,7 @@ impl Trouble for DataError {
             Self::Exists(_) => "already-there",
             Self::NotInitialised(_) => "no-relay",
             Self::Key(_) => "bad-key",
+            Self::Foreign(_) => "not-yours",
             Self::Address(_) => "bad-address",
             Self::Random => "failed",
             Self::Io { .. } => "file",

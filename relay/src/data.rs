@@ -28,6 +28,12 @@ pub enum DataError {
     /// The key file is not 32 bytes in hexadecimal.
     #[error("{0} is not a relay key; put the right file back (a new key means a new address)")]
     Key(PathBuf),
+    /// The folder is another user's.
+    #[error(
+        "{0} belongs to another user; run this as that user (`sudo -u USER`), or name a folder of \
+         your own with --data"
+    )]
+    Foreign(PathBuf),
     /// An address that cannot be used.
     #[error("{0}")]
     Address(String),
@@ -112,16 +118,34 @@ impl DataDir {
         Self { root: root.into() }
     }
 
+    /// Fails when the folder, or a link in its place, is another user's, who could look into it
+    /// or put another one there. What belongs to root is as good as one's own.
+    fn check_owner(&self) -> Result<(), DataError> {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let trusted = [rustix::process::geteuid().as_raw(), 0];
+            let seen = [fs::symlink_metadata(&self.root), fs::metadata(&self.root)];
+            // What cannot be looked at is said by whoever opens it.
+            let mut owners = seen.into_iter().flatten().map(|seen| seen.uid());
+            if owners.any(|owner| !trusted.contains(&owner)) {
+                return Err(DataError::Foreign(self.root.clone()));
+            }
+        }
+        Ok(())
+    }
+
     /// Makes the folder (0700), a new key (0600) and a configuration with commented defaults.
     ///
     /// # Errors
-    /// [`DataError::Exists`] when there is a key already.
+    /// [`DataError::Exists`] when there is a key already, [`DataError::Foreign`].
     pub fn init(
         &self,
         listen: Option<SocketAddr>,
         advertise: Option<&str>,
     ) -> Result<Identity, DataError> {
         create_folder(&self.root).map_err(io_error("create", &self.root))?;
+        self.check_owner()?;
         let path = self.key_file();
         if path.exists() {
             return Err(DataError::Exists(self.root.clone()));
@@ -152,8 +176,9 @@ impl DataDir {
     /// Reads the key.
     ///
     /// # Errors
-    /// [`DataError::NotInitialised`], [`DataError::Key`].
+    /// [`DataError::NotInitialised`], [`DataError::Foreign`], [`DataError::Key`].
     pub fn identity(&self) -> Result<Identity, DataError> {
+        self.check_owner()?;
         let path = self.key_file();
         let mut text = Zeroizing::new(String::with_capacity(256));
         let file = File::open(&path).map_err(|e| match e.kind() {

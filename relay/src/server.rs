@@ -68,7 +68,7 @@ pub async fn serve(
     let (db, blobs) = (data.db(), data.blobs());
     let store = tokio::task::spawn_blocking(move || LocalStore::open(&db, &blobs))
         .await
-        .map_err(|e| StoreError::Failed(e.to_string()))??;
+        .map_err(StoreError::from)??;
     if store.damaged() > 0 {
         tracing::warn!(
             records = store.damaged(),
@@ -102,7 +102,7 @@ pub async fn serve_on(
     let indexed = Arc::clone(&store);
     let built = tokio::task::spawn_blocking(move || logins::build(indexed.as_ref()))
         .await
-        .unwrap_or_else(|e| Err(StoreError::Failed(e.to_string())));
+        .unwrap_or_else(|e| Err(e.into()));
     if let Err(error) = built {
         tracing::warn!(%error, "the index of recovery logins is not complete; the next start tries again");
     }
@@ -144,7 +144,7 @@ pub async fn serve_on(
         tokio::select! {
             () = &mut shutdown => break,
             ended = &mut committer => {
-                broken = Some(ended.unwrap_or_else(|e| Err(StoreError::Failed(e.to_string()))));
+                broken = Some(ended.unwrap_or_else(|e| Err(e.into())));
                 break;
             }
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
@@ -181,16 +181,14 @@ pub async fn serve_on(
         None => {
             // It ends once all that was accepted is settled.
             let _ = stop_committer.send(());
-            committer
-                .await
-                .unwrap_or_else(|e| Err(StoreError::Failed(e.to_string())))
+            committer.await.unwrap_or_else(|e| Err(e.into()))
         }
     };
     endpoint.close(VarInt::from_u32(0), b"");
     let _ = timeout(Duration::from_secs(1), endpoint.wait_idle()).await;
     let closed = tokio::task::spawn_blocking(move || store.close())
         .await
-        .unwrap_or_else(|e| Err(StoreError::Failed(e.to_string())));
+        .unwrap_or_else(|e| Err(e.into()));
     result?;
     closed?;
     Ok(())

@@ -303,7 +303,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
 ) -> Result<T, StoreError> {
     tokio::task::spawn_blocking(read)
         .await
-        .unwrap_or_else(|e| Err(StoreError::Failed(e.to_string())))
+        .unwrap_or_else(|e| Err(e.into()))
 }
 
 struct Writer<'a> {

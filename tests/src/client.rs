@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::traced;
+
 /// A person on one device.
 pub struct Person {
     /// Name, as given to `ajar init`.
@@ -30,7 +32,8 @@ pub struct Said {
 }
 
 impl Said {
-    fn from(output: Output) -> Self {
+    pub(crate) fn from(output: Output) -> Self {
+        traced::note(&output.stderr);
         Self {
             code: output.status.code().unwrap_or(-1),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -117,6 +120,7 @@ impl Person {
             .env("AJAR_PASSPHRASE", &self.passphrase)
             .env_remove("AJAR_PRIVATE_PASSPHRASE")
             .stdin(Stdio::null());
+        traced::talkative(&mut command);
         command
     }
 
@@ -205,6 +209,7 @@ impl Running {
         let err = BufReader::new(child.stderr.take().unwrap());
         std::thread::spawn(move || {
             for line in err.lines().map_while(Result::ok) {
+                traced::note(format!("{line}\n").as_bytes());
                 if say.send(line).is_err() {
                     break;
                 }

@@ -12,12 +12,17 @@
 pub mod canary;
 pub mod client;
 pub mod devices;
+pub mod initial;
 pub mod liar;
 pub mod library;
+pub mod nobody;
 pub mod random;
 pub mod recovery;
 pub mod relay;
 pub mod searcher;
+pub mod story;
+pub mod traced;
+pub mod wire;
 
 use std::path::PathBuf;
 

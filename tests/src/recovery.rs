@@ -1,13 +1,8 @@
-//! People who keep their twelve words, lose devices and come back; and a wire between them and
-//! their relay on which every packet is counted.
+//! People who keep their twelve words, lose devices and come back.
 
-use std::collections::HashMap;
 use std::io::Write;
-use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -92,12 +87,7 @@ pub fn begin(mut command: Command, input: &str) -> Child {
 /// Waits for the end of a command.
 #[must_use]
 pub fn end(child: Child) -> Said {
-    let output = child.wait_with_output().unwrap();
-    Said {
-        code: output.status.code().unwrap_or(-1),
-        out: String::from_utf8_lossy(&output.stdout).into_owned(),
-        err: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    Said::from(child.wait_with_output().unwrap())
 }
 
 /// Runs a command with other variables.
@@ -183,89 +173,6 @@ pub fn copy_folder(from: &Path, to: &Path) {
             copy_folder(&entry.path(), &target);
         } else {
             std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
-/// A wire to a relay: it carries datagrams both ways and counts those that devices send.
-pub struct Wire {
-    port: u16,
-    sent: Arc<AtomicU64>,
-    over: Arc<AtomicBool>,
-}
-
-impl Wire {
-    /// Lays a wire to the relay of this address.
-    #[must_use]
-    pub fn to(address: &str) -> Self {
-        let front = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let port = front.local_addr().unwrap().port();
-        let relay: SocketAddr = format!("127.0.0.1:{}", port_of(address)).parse().unwrap();
-        let (sent, over) = (Arc::default(), Arc::default());
-        let wire = Self { port, sent, over };
-        let (sent, over) = (Arc::clone(&wire.sent), Arc::clone(&wire.over));
-        front
-            .set_read_timeout(Some(Duration::from_millis(50)))
-            .unwrap();
-        std::thread::spawn(move || carry(&front, relay, &sent, &over));
-        wire
-    }
-
-    /// The same address, by this wire.
-    #[must_use]
-    pub fn address(&self, address: &str) -> String {
-        let from = format!("127.0.0.1:{}#", port_of(address));
-        let here = address.replace(&from, &format!("127.0.0.1:{}#", self.port));
-        assert_ne!(here, address);
-        here
-    }
-
-    /// Datagrams that devices have sent so far.
-    #[must_use]
-    pub fn sent(&self) -> u64 {
-        self.sent.load(Ordering::SeqCst)
-    }
-}
-
-impl Drop for Wire {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::SeqCst);
-    }
-}
-
-fn port_of(address: &str) -> &str {
-    let place = address.split('#').next().unwrap();
-    place.rsplit(':').next().unwrap()
-}
-
-fn carry(front: &UdpSocket, relay: SocketAddr, sent: &AtomicU64, over: &Arc<AtomicBool>) {
-    let mut buffer = [0; 1 << 16];
-    let mut devices: HashMap<SocketAddr, UdpSocket> = HashMap::new();
-    while !over.load(Ordering::SeqCst) {
-        let Ok((length, device)) = front.recv_from(&mut buffer) else {
-            continue;
-        };
-        sent.fetch_add(1, Ordering::SeqCst);
-        let back = devices.entry(device).or_insert_with(|| {
-            let back = UdpSocket::bind("127.0.0.1:0").unwrap();
-            back.connect(relay).unwrap();
-            back.set_read_timeout(Some(Duration::from_millis(50)))
-                .unwrap();
-            let answers = back.try_clone().unwrap();
-            let (front, over) = (front.try_clone().unwrap(), Arc::clone(over));
-            std::thread::spawn(move || answer(&answers, &front, device, &over));
-            back
-        });
-        // A datagram may be lost.
-        let _ = back.send(&buffer[..length]);
-    }
-}
-
-fn answer(back: &UdpSocket, front: &UdpSocket, device: SocketAddr, over: &AtomicBool) {
-    let mut buffer = [0; 1 << 16];
-    while !over.load(Ordering::SeqCst) {
-        if let Ok(length) = back.recv(&mut buffer) {
-            let _ = front.send_to(&buffer[..length], device);
         }
     }
 }

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::traced;
+
 /// A relay with a data folder of its own. Killed when dropped.
 pub struct Relay {
     folder: TempDir,
@@ -86,6 +88,7 @@ impl Relay {
             .arg("--ready-file")
             .arg(&ready)
             .env("AJAR_RELAY_LOG", self.log_level)
+            .envs(traced::variables())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
@@ -112,6 +115,12 @@ impl Relay {
     #[must_use]
     pub fn log_text(&self) -> String {
         std::fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
+    /// Number of its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().unwrap().id()
     }
 
     /// File of the log.
@@ -181,6 +190,26 @@ impl Relay {
         assert!(self.process.is_none(), "the relay runs");
         std::fs::remove_dir_all(self.data()).unwrap();
         crate::devices::copy_folder(backup.path(), &self.data());
+    }
+
+    /// Puts another folder in the place of its data, as a relay does that keeps two worlds. It
+    /// must be down before; it runs after. What was in use lies in that folder then.
+    pub fn change_worlds(&mut self, other: &Path) {
+        assert!(self.process.is_none(), "the relay runs");
+        let aside = self.folder.path().join("aside");
+        std::fs::rename(self.data(), &aside).unwrap();
+        std::fs::rename(other, self.data()).unwrap();
+        std::fs::rename(&aside, other).unwrap();
+        self.serve();
+    }
+
+    /// The world as it is now once more, in a folder beside its data. It must be down.
+    #[must_use]
+    pub fn second_world(&self) -> PathBuf {
+        assert!(self.process.is_none(), "the relay runs");
+        let other = self.folder.path().join("second");
+        crate::devices::copy_folder(&self.data(), &other);
+        other
     }
 
     /// Deletes everything but the key and the configuration. The relay must be down.

@@ -146,6 +146,23 @@ impl Keys {
         self.signers.extend(&other.signers);
     }
 
+    /// Every secret in bytes: keys of devices, of epochs and of segments of the log.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<[u8; 32]> {
+        let devices = self.devices.iter().map(DeviceSecrets::to_bytes);
+        let of_devices = devices.flat_map(|secrets| secrets.expose().as_chunks().0.to_vec());
+        let others = self.epochs.keys().chain(self.segments.keys()).copied();
+        of_devices.chain(others).collect()
+    }
+
+    /// Every public key of every device: for signatures, for keys, for logins.
+    #[must_use]
+    pub fn publics(&self) -> Vec<[u8; 32]> {
+        let keys = self.devices.iter().map(DeviceSecrets::public);
+        keys.flat_map(|keys| [keys.sign, keys.kem, keys.auth])
+            .collect()
+    }
+
     /// How many keys of epochs there are.
     #[must_use]
     pub fn epochs(&self) -> usize {
@@ -180,6 +197,17 @@ pub fn search(mut keys: Keys, folders: &[&Path], texts: &[&str], lengths: &[u64]
     }
     seeker.open_blobs();
     seeker.count()
+}
+
+/// Every envelope of a known device that lies in the files of a folder, readable or not, once.
+#[must_use]
+pub fn envelopes(keys: &Keys, folder: &Path) -> Vec<Envelope> {
+    let files = canary::files(folder).into_iter();
+    let all = files.flat_map(|file| envelopes_in(&std::fs::read(file).unwrap_or_default(), keys));
+    let once: BTreeSet<Vec<u8>> = all.collect();
+    once.iter()
+        .map(|bytes| Envelope::parse(bytes).unwrap())
+        .collect()
 }
 
 struct Seeker {

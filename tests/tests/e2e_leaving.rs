@@ -10,10 +10,11 @@ use std::time::Duration;
 use ajar_tests::client::{Person, pair};
 use ajar_tests::random::Random;
 use ajar_tests::recovery::{
-    SOON, Wire, begin, copy_folder, copy_of, error, link, listed, notices, open, recover, texts,
+    SOON, begin, copy_folder, copy_of, error, link, listed, notices, open, recover, texts,
     try_recover, with_words,
 };
 use ajar_tests::relay::Relay;
+use ajar_tests::wire::Wire;
 use serde_json::Value;
 
 fn said(person: &Person, arguments: &[&str]) -> String {

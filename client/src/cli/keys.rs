@@ -107,7 +107,7 @@ pub(crate) struct Recover {
     /// What your partner calls you
     #[arg(long)]
     pub(crate) name: String,
-    /// Address of your relay (in quotes)
+    /// Address of your relay (in quotes); - asks for it
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) relay: String,
     /// What to call this device; only your own devices see it [default: its host name]

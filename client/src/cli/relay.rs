@@ -47,7 +47,7 @@ pub(crate) enum RelayCommand {
     after_help = "Examples:  ajar relay move 'ajar-relay:relay.example:4433#…'\n           ajar relay move 'ajar-relay:…' --me   (Only me elsewhere than Us)"
 )]
 pub(crate) struct MoveRelay {
-    /// Address of the relay, as `ajar-relay invite` prints it (in quotes)
+    /// Address of the relay, as `ajar-relay invite` prints it (in quotes); - asks for it
     pub(crate) address: String,
     /// Only what only you can read
     #[arg(long, conflicts_with = "us")]

@@ -13,7 +13,7 @@ use crate::output::Output;
 use crate::photo::Placed;
 use crate::records::{Found, Record};
 use crate::report::Failure;
-use crate::{dates, ids, photo, records};
+use crate::{dates, ids, photo, records, terminal};
 
 pub(crate) fn run(context: &Context, args: &Edit) -> Result<(), Failure> {
     let out = context.out;
@@ -45,6 +45,8 @@ pub(crate) fn run(context: &Context, args: &Edit) -> Result<(), Failure> {
     let mut placed = Placed::none(&found.space);
     let new = placed.photos(out, &args.photos)?;
 
+    let title = terminal::given_or_asked_if(args.title.as_deref(), "Title:")?;
+    let tags = terminal::each_given_or_asked(&args.tags, "Tag:")?;
     let only_about = args.title.is_some()
         || args.date.is_some()
         || !args.tags.is_empty()
@@ -61,19 +63,13 @@ pub(crate) fn run(context: &Context, args: &Edit) -> Result<(), Failure> {
         Some(composed)
     };
     let edit = Changes {
-        title: args
-            .title
-            .clone()
-            .map(|title| Some(title).filter(|title| !title.trim().is_empty())),
+        title: title.map(|title| Some(title).filter(|title| !title.trim().is_empty())),
         date,
         text: composed.as_ref().map(|composed| composed.text.clone()),
         seen: located.record.paragraphs().to_vec(),
-        tags: (!args.tags.is_empty()).then(|| {
-            args.tags
-                .iter()
-                .filter(|tag| !tag.trim().is_empty())
-                .cloned()
-                .collect()
+        tags: (!tags.is_empty()).then(|| {
+            let tags = tags.into_iter();
+            tags.filter(|tag| !tag.trim().is_empty()).collect()
         }),
     };
     let changed = save(&found, is_opening, edit)

@@ -34,7 +34,7 @@ pub(crate) fn run(context: &Context, args: &Export) -> Result<(), Failure> {
     };
     let left_out = !args.us && !home.is_private_unlocked();
     home.close()?;
-    write(&args.file, text.as_bytes())?;
+    write("export-file", &args.file, text.as_bytes())?;
     let missing = photos.as_ref().map_or(0, |photos| photos.missing);
     let value = json!({
         "file": args.file,
@@ -235,17 +235,14 @@ fn markdown(all: &[Located], names: &Names, photos: Option<&Taken>) -> String {
 }
 
 /// A new file for this user only; half a file does not stay.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+pub(super) fn write(code: &'static str, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let trouble = |error: std::io::Error| {
         let why = match error.kind() {
             std::io::ErrorKind::AlreadyExists => "something is there already".to_owned(),
             _ => error.to_string(),
         };
-        Failure::fixable(
-            "export-file",
-            format!("Cannot write {}: {why}.", path.display()),
-        )
-        .hint("Name a file that does not exist yet, in a folder you can write to.")
+        Failure::fixable(code, format!("Cannot write {}: {why}.", path.display()))
+            .hint("Name a file that does not exist yet, in a folder you can write to.")
     };
     let mut file: File = OpenOptions::new()
         .write(true)
@@ -269,10 +266,10 @@ mod tests {
     fn an_export_is_for_this_user_only_and_overwrites_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("journal.md");
-        write(&path, b"words").unwrap();
+        write("export-file", &path, b"words").unwrap();
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        let again = write(&path, b"other words").unwrap_err();
+        let again = write("export-file", &path, b"other words").unwrap_err();
         assert_eq!(again.code(), "export-file");
         assert_eq!(fs::read(&path).unwrap(), b"words");
     }

@@ -144,7 +144,9 @@ fn decide(context: &Context, home: &Home, decided: MeAtRelay) -> Result<(), Fail
     }
 }
 
+/// The address of a relay. It may hold an invitation, so it can be asked for instead.
 pub(super) fn address(text: &str) -> Result<RelayAddress, Failure> {
+    let text = terminal::given_or_asked(Some(text), "Address of the relay:")?;
     text.parse()
         .map_err(|error| Failure::fixable("bad-address", error))
 }

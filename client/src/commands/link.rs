@@ -10,17 +10,18 @@ use serde_json::json;
 use super::exchange;
 use crate::cli::Init;
 use crate::context::Context;
-use crate::dirs;
 use crate::names::{space_name, space_word};
 use crate::output::Output;
 use crate::report::{Failure, sentence};
 use crate::unlock::{self, Which};
+use crate::{dirs, terminal};
 
 /// How long the first exchange of each space may take; what is missing then comes later.
 const FIRST_EXCHANGE: Duration = Duration::from_secs(60);
 
 pub(super) fn run(context: &Context, args: &Init, dir: &Path, code: &str) -> Result<(), Failure> {
     let out = context.out;
+    let code = terminal::given_or_asked(Some(code), "The code your other device shows:")?;
     let invitation: Invitation = code.parse().map_err(|error| {
         Failure::fixable("bad-code", error)
             .hint("Type it as your other device shows it. No code was used up.")

@@ -8,12 +8,13 @@ use crate::context::Context;
 use crate::dates;
 use crate::lines::{self, Wanted};
 use crate::report::Failure;
+use crate::terminal;
 
 pub(crate) fn run(context: &Context, args: &List) -> Result<(), Failure> {
     let filter = Filter {
         since: args.since.as_deref().map(dates::typed).transpose()?,
         until: args.until.as_deref().map(dates::typed).transpose()?,
-        tag: args.tag.clone(),
+        tag: terminal::given_or_asked_if(args.tag.as_deref(), "Tag:")?,
         kind: args.kind.as_deref().map(kind).transpose()?,
         limit: args.limit,
     };

@@ -15,6 +15,7 @@ use serde_json::json;
 
 use crate::context::Context;
 use crate::report::Failure;
+use crate::unlock::without_secrets;
 
 /// How long a process may take to end when asked.
 const ENDING: Duration = Duration::from_secs(10);
@@ -127,7 +128,7 @@ fn from_proc(pid: u32) -> Option<Process> {
 /// From `ps`, which every other system has.
 fn from_ps(pid: u32) -> Option<Process> {
     let mut ps = Command::new("ps");
-    let said = ps
+    let said = without_secrets(&mut ps)
         .args(["-o", "uid=,args=", "-p", &pid.to_string()])
         .output()
         .ok()?;

@@ -2,11 +2,13 @@
 
 mod burn;
 mod close;
+mod compare;
 mod demo;
 mod device;
 mod doctor;
 mod edit;
 mod erase;
+mod evidence;
 mod export;
 mod history;
 mod init;
@@ -63,7 +65,7 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<(), Failure> {
         Command::Burn(args) => burn::run(context, args),
         Command::Tidy(args) => tidy::run(context, args),
         Command::Sync(args) => sync::run(context, args),
-        Command::Status(_) => status::run(context),
+        Command::Status(args) => status::run(context, args),
         Command::Doctor(args) => doctor::run(context, args),
         Command::Lock(_) => lock::run(context),
         Command::Unlock(args) => unlock::run(context, args),

@@ -66,8 +66,8 @@ pub(super) fn offer(names: &Names, offered: &str) -> String {
 
 fn set(context: &Context, args: &MoveRelay) -> Result<(), Failure> {
     let out = context.out;
-    let relay: RelayAddress = args
-        .address
+    let address = terminal::given_or_asked(Some(&args.address), "Address of the relay:")?;
+    let relay: RelayAddress = address
         .parse()
         .map_err(|error: AddressError| Failure::fixable("bad-relay", error))?;
     let (which, need) = match (args.me, args.us) {

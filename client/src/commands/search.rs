@@ -6,9 +6,14 @@ use crate::cli::Search;
 use crate::context::Context;
 use crate::lines::{self, Wanted};
 use crate::report::Failure;
+use crate::terminal;
 
 pub(crate) fn run(context: &Context, args: &Search) -> Result<(), Failure> {
-    let words = args.text.iter().flat_map(|text| text.split_whitespace());
+    let text = match args.text.as_slice() {
+        [one] => vec![terminal::given_or_asked(Some(one), "Look for:")?.to_string()],
+        many => many.to_vec(),
+    };
+    let words = text.iter().flat_map(|text| text.split_whitespace());
     let words: Vec<String> = words.map(str::to_owned).collect();
     if words.is_empty() {
         return Err(

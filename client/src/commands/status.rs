@@ -3,14 +3,28 @@
 use ajar_sync::{Error, Home, OwnDevice, Sharing, Space, SpaceKind, SpaceStatus, Travel};
 use serde_json::{Value, json};
 
-use super::last_heard;
 use super::relay::{offer, open_text};
+use super::{compare, evidence, last_heard};
+use crate::cli::Status;
 use crate::context::{Context, Need};
 use crate::names::{Author, Names, space_name, space_word};
 use crate::report::Failure;
 use crate::{beginning, burns, dates, devices, names, notices};
 
-pub(crate) fn run(context: &Context) -> Result<(), Failure> {
+pub(crate) fn run(context: &Context, args: &Status) -> Result<(), Failure> {
+    match args {
+        Status {
+            words: Some(space), ..
+        } => compare::run(context, *space),
+        Status {
+            evidence: Some(file),
+            ..
+        } => evidence::run(context, file),
+        Status { .. } => report(context),
+    }
+}
+
+fn report(context: &Context) -> Result<(), Failure> {
     let out = context.out;
     let home = context.open_home(Need::Home)?;
     let names = Names::of(&home);

@@ -9,7 +9,7 @@ use crate::cli::Write;
 use crate::context::{Context, Need};
 use crate::photo::Placed;
 use crate::report::Failure;
-use crate::{compose, dates, ids};
+use crate::{compose, dates, ids, terminal};
 
 pub(crate) fn run(context: &Context, args: &Write) -> Result<(), Failure> {
     let out = context.out;
@@ -20,19 +20,17 @@ pub(crate) fn run(context: &Context, args: &Write) -> Result<(), Failure> {
     // The photos first, for the same reason.
     let mut placed = Placed::none(&me);
     let photos = placed.photos(out, &args.photos)?;
+    let title = terminal::given_or_asked_if(args.about.title.as_deref(), "Title:")?;
+    let tags = terminal::each_given_or_asked(&args.about.tags, "Tag:")?;
     let composed = compose::text(out, &context.dir()?, &args.text, None)?;
     if photos.is_empty() {
         compose::not_empty(&composed.text)?;
     }
     let new = NewEntry {
-        title: args
-            .about
-            .title
-            .clone()
-            .filter(|title| !title.trim().is_empty()),
+        title: title.filter(|title| !title.trim().is_empty()),
         date: date.unwrap_or_else(dates::this_minute),
         text: composed.text.clone(),
-        tags: args.about.tags.clone(),
+        tags,
         created_at_ms: dates::now_ms(),
     };
     let kept = me

@@ -237,7 +237,7 @@ fn every_trouble_has_its_word_and_its_exit_code() {
         .as_str()
         .unwrap()
         .to_owned();
-    let troubles: [(&[&str], &str, i32); 12] = [
+    let troubles: [(&[&str], &str, i32); 13] = [
         (&["write", "   "], "empty", 1),
         (&["write", "--date", "2026-02-30", "x"], "bad-date", 1),
         (&["write", "--tag", " ", "x"], "invalid", 1),
@@ -255,6 +255,7 @@ fn every_trouble_has_its_word_and_its_exit_code() {
         ),
         (&["open", &id, "--stage", "window", "--yes"], "bad-stage", 1),
         (&["join", "4821", "--yes"], "bad-code", 1),
+        (&["join", "--yes"], "input", 1),
         (&["pair", "--yes"], "no-relay", 1),
         (&["sync"], "no-relay", 1),
         (&["list", "--frob"], "usage", 2),

@@ -10,6 +10,7 @@ use ajar_protocol::{
 };
 use ed25519_dalek::{Signer, SigningKey};
 use x25519_dalek::{PublicKey, StaticSecret};
+use zeroize::Zeroize;
 
 use crate::{
     error::EntropyFailed,
@@ -19,12 +20,21 @@ use crate::{
 /// Length of [`DeviceSecrets::to_bytes`].
 pub const DEVICE_SECRETS: usize = 96;
 
-/// Secret keys of one device in one space. Every key wipes itself when dropped.
-#[derive(Clone)]
-pub struct DeviceSecrets {
+/// Secret keys of one device in one space. Every key wipes itself when dropped. They stay in one
+/// place on the heap: what moves from function to function would leave a copy behind each time,
+/// which nobody wipes.
+pub struct DeviceSecrets(Box<Keys>);
+
+struct Keys {
     sign: SigningKey,
     kem: StaticSecret,
     auth: SigningKey,
+}
+
+impl Clone for DeviceSecrets {
+    fn clone(&self) -> Self {
+        Self::from_bytes(&self.to_bytes())
+    }
 }
 
 impl DeviceSecrets {
@@ -40,12 +50,9 @@ impl DeviceSecrets {
     /// 32 bytes each.
     #[must_use]
     pub fn from_bytes(bytes: &Secret<DEVICE_SECRETS>) -> Self {
-        let [sign, kem, auth] = parts(bytes);
-        Self {
-            sign: SigningKey::from_bytes(sign.expose()),
-            kem: StaticSecret::from(*kem.expose()),
-            auth: SigningKey::from_bytes(auth.expose()),
-        }
+        let keys = keys(bytes);
+        wipe_stack_below();
+        Self(keys)
     }
 
     /// The keys for the sealed key file, in the order of [`Self::from_bytes`].
@@ -53,9 +60,9 @@ impl DeviceSecrets {
     pub fn to_bytes(&self) -> Secret<DEVICE_SECRETS> {
         let mut bytes = Secret::zero();
         let keys = [
-            self.sign.as_bytes(),
-            self.kem.as_bytes(),
-            self.auth.as_bytes(),
+            self.0.sign.as_bytes(),
+            self.0.kem.as_bytes(),
+            self.0.auth.as_bytes(),
         ];
         for (place, byte) in bytes
             .expose_mut()
@@ -71,9 +78,9 @@ impl DeviceSecrets {
     #[must_use]
     pub fn public(&self) -> DevicePublic {
         DevicePublic {
-            sign: self.sign.verifying_key().to_bytes(),
-            kem: PublicKey::from(&self.kem).to_bytes(),
-            auth: self.auth.verifying_key().to_bytes(),
+            sign: self.0.sign.verifying_key().to_bytes(),
+            kem: PublicKey::from(&self.0.kem).to_bytes(),
+            auth: self.0.auth.verifying_key().to_bytes(),
         }
     }
 
@@ -87,55 +94,55 @@ impl DeviceSecrets {
     /// that write and sign in one step.
     #[must_use]
     pub fn signing_key(&self) -> &SigningKey {
-        &self.sign
+        &self.0.sign
     }
 
     /// Key for logging in at the relay, and for nothing else.
     #[must_use]
     pub fn auth_key(&self) -> &SigningKey {
-        &self.auth
+        &self.0.auth
     }
 
     /// Secret that opens the epoch keys sealed to this device.
     #[must_use]
     pub fn kem_secret(&self) -> &StaticSecret {
-        &self.kem
+        &self.0.kem
     }
 
     /// Signs the hash of a party-chain link (§2.3).
     #[must_use]
     pub fn sign_link(&self, hash: &[u8; 32]) -> [u8; 64] {
-        sign(&self.sign, LINK_SIG, hash)
+        sign(&self.0.sign, LINK_SIG, hash)
     }
 
     /// Signs the proof that a new device holds its keys (§2.3).
     #[must_use]
     pub fn sign_proof(&self, hash: &[u8; 32]) -> [u8; 64] {
-        sign(&self.sign, LINK_POP, hash)
+        sign(&self.0.sign, LINK_POP, hash)
     }
 
     /// Signs new root keys as the second signer of ROOT_REPLACE (§2.3).
     #[must_use]
     pub fn sign_cosign(&self, hash: &[u8; 32]) -> [u8; 64] {
-        sign(&self.sign, LINK_COSIGN, hash)
+        sign(&self.0.sign, LINK_COSIGN, hash)
     }
 
     /// Signs an envelope id (§2.4).
     #[must_use]
     pub fn sign_envelope(&self, id: &[u8; 32]) -> [u8; 64] {
-        sign(&self.sign, ENV_SIG, id)
+        sign(&self.0.sign, ENV_SIG, id)
     }
 
     /// Signs a command to a relay with the envelope key (§2.10, §2.12).
     #[must_use]
     pub fn sign_relay_command(&self, hash: &[u8; 32]) -> [u8; 64] {
-        sign(&self.sign, RELAY_CMD, hash)
+        sign(&self.0.sign, RELAY_CMD, hash)
     }
 
     /// Signs a relay login with the login key (§2.8).
     #[must_use]
     pub fn sign_relay_auth(&self, hash: &[u8; 32]) -> [u8; 64] {
-        sign(&self.auth, RELAY_AUTH, hash)
+        sign(&self.0.auth, RELAY_AUTH, hash)
     }
 }
 
@@ -150,6 +157,27 @@ impl fmt::Debug for DeviceSecrets {
 /// `Sign(key, label, hash)` of protocol §2.1.
 pub(crate) fn sign(key: &SigningKey, label: &str, hash: &[u8; 32]) -> [u8; 64] {
     key.sign(&signed_message(label, hash)).to_bytes()
+}
+
+/// Builds the keys in a stack frame of its own, since the libraries hand them over by value.
+#[inline(never)]
+fn keys(bytes: &Secret<DEVICE_SECRETS>) -> Box<Keys> {
+    let [sign, kem, auth] = parts(bytes);
+    Box::new(Keys {
+        sign: SigningKey::from_bytes(sign.expose()),
+        kem: StaticSecret::from(*kem.expose()),
+        auth: SigningKey::from_bytes(auth.expose()),
+    })
+}
+
+/// Overwrites what the last call left below this frame of the stack.
+#[inline(never)]
+fn wipe_stack_below() {
+    /// More than the call of [`keys`] needs, with the multiplications in it.
+    const ROOM: usize = 16 << 10;
+    let mut room = [0xffu8; ROOM];
+    room.zeroize();
+    std::hint::black_box(&mut room);
 }
 
 fn parts(bytes: &Secret<DEVICE_SECRETS>) -> [Secret<32>; 3] {

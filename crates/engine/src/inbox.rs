@@ -37,8 +37,6 @@ const PARKED_BYTES: usize = 16 << 20;
 const PARKED_UNKNOWN: usize = 16;
 /// Damaged objects after which a person is told.
 const DAMAGED_NOTICE: u32 = 3;
-/// Pieces of evidence that are kept.
-const EVIDENCE: u32 = 64;
 /// Envelopes of one device that wait in their place for what a cut-off may have taken away.
 const DEFERRED: usize = 1024;
 /// Envelopes of one device that wait in their place for their key.
@@ -630,13 +628,7 @@ impl<S: Store> Replica<S> {
                 counter: header.counter,
             },
         );
-        if self.meta.evidence < EVIDENCE {
-            self.pending.batch.put(
-                Key::Evidence(self.meta.evidence),
-                envelope.as_bytes().to_vec(),
-            );
-            self.meta.evidence += 1;
-        }
+        self.keep_evidence(envelope.as_bytes())?;
         self.pending.meta = true;
         Ok(())
     }

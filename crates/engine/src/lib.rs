@@ -16,6 +16,7 @@ pub mod documents;
 pub mod epochs;
 mod errands;
 pub mod error;
+pub mod evidence;
 mod frozen;
 mod handed_over;
 mod inbox;

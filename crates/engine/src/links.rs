@@ -106,6 +106,7 @@ impl<S: Store> Replica<S> {
         if !fork {
             self.count_damaged(now);
         } else if !asked {
+            self.keep_link_evidence(&link)?;
             self.notice(now, NoticeKind::ChainFork { party });
         }
         Ok(())

@@ -90,6 +90,7 @@ impl<S: Store> Replica<S> {
             let keep = match self.stored_envelope(&device, cutoff.counter)? {
                 Some(ours) if known >= cutoff.counter && ours.id() != cutoff.id => {
                     let counter = cutoff.counter;
+                    self.keep_evidence(ours.as_bytes())?;
                     self.notice(now, NoticeKind::Forked { device, counter });
                     counter.saturating_sub(1)
                 }

@@ -43,7 +43,7 @@ pub enum Key {
     DocBase(DocId, u32),
     /// Changes of a document since its base: generation, number.
     DocChunk(DocId, u32, u32),
-    /// Two envelopes that prove a fork.
+    /// Two signed statements that contradict each other.
     Evidence(u32),
     /// Local data of the application that is never synced.
     Local(String),

@@ -43,6 +43,7 @@ pub use ajar_crypto::vault::{KdfParams, Passphrase};
 pub use ajar_crypto::words::WordsError;
 pub use ajar_crypto::{RecoveryPhrase, vault};
 pub use ajar_engine::BurnStatus;
+pub use ajar_engine::evidence::{Contradiction, Evidence, Statement};
 pub use ajar_engine::recovery::{FoundChange, FoundDevice, RecoverError};
 pub use ajar_engine::replica::DeviceStatus;
 pub use ajar_engine::snapshot::StartProgress;

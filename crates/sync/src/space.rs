@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use ajar_engine::evidence::Evidence;
 use ajar_engine::outbox::Edit;
 use ajar_engine::{DocInfo, Ownership, RowQuery, TableRow};
 use ajar_protocol::genesis::SpaceKind;
 use ajar_protocol::link::LinkBody;
-use ajar_protocol::{DeviceId, DocId, PartyId};
+use ajar_protocol::{DeviceId, DocId, PartyId, SpaceId};
 use automerge::transaction::Transaction;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{Notify, watch};
@@ -342,6 +343,32 @@ impl Space {
             engine,
             connection: worker.connection().borrow().clone(),
         })
+    }
+
+    /// Four words to compare with another device in person: the same on both exactly when both
+    /// hold the same history and the same devices.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn sync_words(&self) -> Result<[&'static str; 4], Error> {
+        Ok(self.worker().call(|core| core.replica.sync_words())??)
+    }
+
+    /// Pairs of signed statements that contradict each other, as they came: what a third person
+    /// can check. No secret key and nothing readable is in them.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::Damaged`], [`Error::Closed`].
+    pub fn evidence(&self) -> Result<Vec<Evidence>, Error> {
+        Ok(self.worker().call(|core| core.replica.evidence())??)
+    }
+
+    /// Id of the space, which both people and their relay know it by.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn id(&self) -> Result<SpaceId, Error> {
+        self.worker().call(|core| core.replica.space_id())
     }
 
     /// Removes notices that are no proofs.

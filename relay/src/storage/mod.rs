@@ -42,6 +42,14 @@ pub enum StoreError {
     Failed(String),
 }
 
+impl From<tokio::task::JoinError> for StoreError {
+    /// A task that panicked says so in words of its own, which may hold anything; where it was,
+    /// the process has said already.
+    fn from(_: tokio::task::JoinError) -> Self {
+        Self::Failed("a task of the relay broke off".to_owned())
+    }
+}
+
 /// Order of arrival at this relay; a hint for catch-up, nothing relies on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Arrival(pub u64, pub u64);

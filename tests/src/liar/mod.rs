@@ -201,6 +201,23 @@ impl Liar {
         });
     }
 
+    /// Lengths of all envelopes of one type, in the order in which they came.
+    #[must_use]
+    pub fn sizes(&self, kind: u8) -> Vec<usize> {
+        let state = self.state();
+        let envelopes = state.spaces.values().flat_map(|held| &held.envelopes);
+        let of_kind = envelopes.filter(|bytes| bytes.get(1) == Some(&kind));
+        of_kind.map(Vec::len).collect()
+    }
+
+    /// From now on, every envelope that it forwards is damaged on the way, or none.
+    pub fn damages(&self, damaged: bool) {
+        self.twist(Twists {
+            damaged,
+            ..Twists::default()
+        });
+    }
+
     /// For every list of devices that it holds, a link that adds a device of its own: signed by
     /// that device, and signed by it in the name of one that is in the list.
     #[must_use]

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::process::{Interrupt, Running};
 use crate::output::Output;
 use crate::report::Failure;
-use crate::unlock::{PASSPHRASE, PRIVATE_PASSPHRASE};
+use crate::unlock::without_secrets;
 
 const PROGRAM: &str = "ajar-relay";
 
@@ -61,9 +61,7 @@ fn build(out: Output, cargo: &Path) -> Option<PathBuf> {
     if out.quiet {
         command.stderr(Stdio::null());
     }
-    let mut child = command
-        .env_remove(PASSPHRASE)
-        .env_remove(PRIVATE_PASSPHRASE)
+    let mut child = without_secrets(&mut command)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

@@ -75,6 +75,23 @@ fn ben_reads_what_ana_wrote_and_a_short_day_is_1336_bytes() {
     );
 }
 
+/// Threat 124: a broken generator that gives both devices the same 24 bytes. The device is part of
+/// the key, so the same nonce is never used twice under one key.
+#[test]
+fn t124_the_same_random_bytes_on_two_devices_reuse_no_key_stream() {
+    let (ana, ben, key) = (device(1), device(3), epoch_key(2));
+    let (hers, his) = (seal(&ana, &key, TEXT), seal(&ben, &key, TEXT));
+    let nonce = |envelope: &Envelope| envelope.header().nonce;
+    assert_eq!(nonce(&hers), nonce(&his), "the generator is broken");
+    let same = body(&hers).iter().zip(body(&his)).filter(|(a, b)| a == b);
+    // Of 1040 bytes, about four are the same by chance; with one key stream, all would be.
+    assert!(same.count() < 40);
+    for (envelope, author, other) in [(&hers, &ana, &ben), (&his, &ben, &ana)] {
+        assert_eq!(receive(envelope.as_bytes(), author, &key).unwrap(), TEXT);
+        assert_eq!(receive(envelope.as_bytes(), other, &key), None);
+    }
+}
+
 #[test]
 fn every_flipped_byte_of_an_envelope_is_refused() {
     let (ana, key) = (device(1), epoch_key(2));

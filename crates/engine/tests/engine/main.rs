@@ -19,6 +19,8 @@ mod catalogue_relay;
 #[cfg(test)]
 mod catalogue_snapshots;
 #[cfg(test)]
+mod comparing;
+#[cfg(test)]
 mod content;
 #[cfg(test)]
 mod copies;

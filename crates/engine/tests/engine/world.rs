@@ -556,7 +556,13 @@ impl World {
                 self.devices[ANA].home.frontier(),
                 "device {who}"
             );
+            assert_eq!(self.sync_words(who), self.sync_words(ANA), "device {who}");
         }
+    }
+
+    /// What a person reads out to compare.
+    pub(crate) fn sync_words(&self, who: usize) -> [&'static str; 4] {
+        self.devices[who].home.sync_words().unwrap()
     }
 }
 

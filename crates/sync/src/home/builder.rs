@@ -201,11 +201,7 @@ impl Builder {
     pub fn open(self) -> Result<Home, Error> {
         let header = read_header(&self.dir)?;
         let passphrase = self.passphrase.ok_or(Error::NoPassphrase)?;
-        let dir = self
-            .dir
-            .canonicalize()
-            .map_err(|error| Error::io(&self.dir, error))?;
-        remains::check_owner(&dir)?;
+        let dir = remains::own_dir(&self.dir)?;
         let lock = Lock::take(&dir)?;
         remains::finished(&dir)?;
         let private_passphrase = self.private_passphrase.as_ref().unwrap_or(&passphrase);
@@ -333,7 +329,5 @@ fn make_dir(dir: &Path) -> Result<PathBuf, Error> {
             .create(dir)
             .map_err(failed)?;
     }
-    let dir = dir.canonicalize().map_err(failed)?;
-    remains::check_owner(&dir)?;
-    Ok(dir)
+    remains::own_dir(dir)
 }

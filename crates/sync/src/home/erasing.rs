@@ -11,7 +11,7 @@ use ajar_protocol::genesis::SpaceKind;
 
 use super::keyfile::{sync_dir, temporary};
 use super::lock::{LOCK, Lock};
-use super::remains::{ERASING, STORE_FILES, UNFINISHED, check_owner, gone};
+use super::remains::{ERASING, STORE_FILES, UNFINISHED, gone, own_dir};
 use super::{Home, NO_FOLLOW, VAULT, keys_path, store_path};
 use crate::blobs::is_ours;
 use crate::error::Error;
@@ -72,8 +72,7 @@ pub fn erase_dir(dir: &Path) -> Result<Erased, Error> {
     {
         return Err(Error::NoHome(dir.to_owned()));
     }
-    let dir = dir.canonicalize().map_err(|error| Error::io(dir, error))?;
-    check_owner(&dir)?;
+    let dir = own_dir(dir)?;
     let lock = Lock::take(&dir)?;
     erase(&dir, lock)
 }

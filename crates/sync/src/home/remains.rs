@@ -24,18 +24,25 @@ const BOTH: [SpaceKind; 2] = [SpaceKind::Private, SpaceKind::Shared];
 const STORE_FOLDERS: [&str; 3] = ["log", "index", "blobs"];
 pub(super) const STORE_FILES: [&str; 4] = ["checkpoint", "checkpoint.new", "applying", "lock"];
 
-/// Fails unless the directory belongs to the user who runs this.
-pub(super) fn check_owner(dir: &Path) -> Result<(), Error> {
-    let metadata = fs::metadata(dir).map_err(|error| Error::io(dir, error))?;
+/// The directory behind a path. Fails unless it belongs to the user who runs this, and when a
+/// link at the path is another user's, who could turn it elsewhere at any moment.
+pub(super) fn own_dir(path: &Path) -> Result<PathBuf, Error> {
+    let failed = |error| Error::io(path, error);
+    let refused = |what| failed(io::Error::new(io::ErrorKind::PermissionDenied, what));
+    let user = rustix::process::geteuid().as_raw();
+    let at_path = fs::symlink_metadata(path).map_err(failed)?;
+    if at_path.is_symlink() && ![user, 0].contains(&at_path.uid()) {
+        return Err(refused("it is a link of another user"));
+    }
+    let dir = path.canonicalize().map_err(failed)?;
+    let metadata = fs::metadata(&dir).map_err(failed)?;
     if !metadata.is_dir() {
-        return Err(Error::io(dir, io::ErrorKind::NotADirectory.into()));
+        return Err(failed(io::ErrorKind::NotADirectory.into()));
     }
-    if metadata.uid() != rustix::process::geteuid().as_raw() {
-        let what = "it belongs to another user";
-        let foreign = io::Error::new(io::ErrorKind::PermissionDenied, what);
-        return Err(Error::io(dir, foreign));
+    if metadata.uid() != user {
+        return Err(refused("it belongs to another user"));
     }
-    Ok(())
+    Ok(dir)
 }
 
 /// Makes sure that nobody else writes into the directory of a new home: an empty one is made
