@@ -1,7 +1,7 @@
 //! Processes that say all they can: every log there is at its finest, every hook for secrets of
 //! TLS, a temporary folder of their own; and an eye on what the system shows of them to others.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -102,7 +102,7 @@ pub struct Seen {
     pub name: Vec<u8>,
 }
 
-/// Looks at all processes, again and again, until it is asked what it saw.
+/// Looks at all processes that this test started, again and again, until it is asked what it saw.
 pub struct Eye {
     over: Arc<AtomicBool>,
     looking: Option<JoinHandle<BTreeSet<Seen>>>,
@@ -142,16 +142,24 @@ impl Drop for Eye {
     }
 }
 
+/// What this test started, and what that started: other tests run beside it.
 fn processes() -> Vec<Seen> {
     let all = std::fs::read_dir("/proc").unwrap().flatten();
-    let numbered = all.filter(|entry| {
-        let name = entry.file_name();
-        name.to_string_lossy()
-            .bytes()
-            .all(|byte| byte.is_ascii_digit())
-    });
     // A process may end while it is looked at.
-    numbered.filter_map(|entry| seen(&entry.path())).collect()
+    let all: BTreeMap<u32, Seen> = all
+        .filter_map(|entry| {
+            let number = entry.file_name().to_str()?.parse().ok()?;
+            Some((number, seen(&entry.path())?))
+        })
+        .collect();
+    let own = std::process::id();
+    let started = |seen: &Seen| {
+        let parents = std::iter::successors(Some(seen.parent), |parent| {
+            all.get(parent).map(|seen| seen.parent)
+        });
+        parents.take(64).any(|parent| parent == own)
+    };
+    all.values().filter(|seen| started(seen)).cloned().collect()
 }
 
 fn seen(process: &Path) -> Option<Seen> {
