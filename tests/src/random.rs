@@ -21,6 +21,12 @@ impl Random {
         Self(seed)
     }
 
+    /// The same every time.
+    #[must_use]
+    pub fn with_seed(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// A number below a limit.
     pub fn below(&mut self, limit: u64) -> u64 {
         self.0 = self

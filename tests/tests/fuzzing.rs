@@ -1,0 +1,107 @@
+//! A bounded run of every fuzzing target: the seeds, what once showed a defect, and mutations that
+//! follow from one number. `tests/fuzz` runs the same targets for as long as you like.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that fails should fail at the spot, and say what it did"
+)]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use ajar_tests::fuzzing::{TARGETS, Target, runner};
+
+/// One after the other: what one input costs in memory is measured on the whole process.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn finds_nothing(name: &str) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let target = TARGETS.iter().find(|target| target.name == name).unwrap();
+    match runner::run(target, runner::seed(), target.inputs) {
+        Ok(ran) => println!("{name}: {ran:?}"),
+        Err(finding) => panic!("{finding}"),
+    }
+}
+
+macro_rules! targets {
+    ($($name:ident)*) => {
+        $(#[test]
+        fn $name() {
+            finds_nothing(stringify!($name));
+        })*
+
+        /// Every target is run here and has its program in `tests/fuzz`.
+        #[test]
+        fn no_target_is_left_out() {
+            let here: BTreeSet<&str> = [$(stringify!($name)),*].into();
+            let table: BTreeSet<&str> = TARGETS.iter().map(|target| target.name).collect();
+            assert_eq!(here, table);
+            let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+            let manifest = std::fs::read_to_string(fuzz.join("Cargo.toml")).unwrap();
+            for name in here {
+                let program = fuzz.join("fuzz_targets").join(format!("{name}.rs"));
+                let program = std::fs::read_to_string(program).unwrap();
+                assert!(program.contains(&format!("fuzz(\"{name}\"")), "{name}");
+                assert!(manifest.contains(&format!("name = \"{name}\"")), "{name}");
+            }
+        }
+    };
+}
+
+targets! {
+    objects messages vault log photo sealed chain epochs changes packs store operations
+}
+
+/// Panics when a length of all ones stands behind the letters.
+fn planted(input: &[u8]) {
+    assert!(!input.ends_with(&[0xff; 4]), "planted");
+}
+
+fn planted_seeds() -> Vec<Vec<u8>> {
+    vec![b"length of what follows:\0\0\0\x07".to_vec()]
+}
+
+/// A run that could not fail would say nothing.
+#[test]
+fn a_planted_defect_is_found_and_told_with_its_input_and_comes_again_with_its_seed() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let target = Target {
+        name: "planted",
+        run: planted,
+        seeds: planted_seeds,
+        inputs: 20_000,
+        memory: u64::MAX,
+    };
+    let found = |seed| runner::run(&target, seed, target.inputs).unwrap_err();
+    let finding = found(1);
+    assert!(finding.input.ends_with(&[0xff; 4]));
+    assert!(finding.round.is_some());
+    let told = finding.to_string();
+    for part in ["planted", "AJAR_SEED=1", "ffffffff"] {
+        assert!(told.contains(part), "{told}");
+    }
+    assert_eq!(found(1).input, finding.input);
+}
+
+fn hungry(_: &[u8]) {
+    let mut bytes = vec![1_u8; 64 << 20];
+    bytes.fill(2);
+    assert!(bytes.iter().all(|byte| *byte == 2));
+}
+
+/// Memory is a finding too, where the system tells how much there was.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_input_that_costs_too_much_memory_is_found() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let target = Target {
+        name: "hungry",
+        run: hungry,
+        seeds: planted_seeds,
+        inputs: 1,
+        memory: 1 << 20,
+    };
+    let finding = runner::run(&target, 1, 1).unwrap_err();
+    assert!(finding.why.contains("memory"), "{finding}");
+}
