@@ -79,12 +79,18 @@ static CAST: LazyLock<Cast> = LazyLock::new(|| {
         LinkBody::DeviceAdd(proven(&phone, &chain.next_place(TIME))),
         LinkBody::Policy { min_version: 1 },
     ] {
-        chain.append(by_laptop(chain.next_place(TIME), body)).unwrap();
+        chain
+            .append(by_laptop(chain.next_place(TIME), body))
+            .unwrap();
     }
     let added = LinkBody::DeviceAdd(proven(&tablet, &chain.next_place(TIME)));
-    chain.append(by_laptop(chain.next_place(TIME), added)).unwrap();
+    chain
+        .append(by_laptop(chain.next_place(TIME), added))
+        .unwrap();
     let removed = LinkBody::DeviceRevoke(cutoff(&tablet, 12));
-    chain.append(by_laptop(chain.next_place(TIME), removed)).unwrap();
+    chain
+        .append(by_laptop(chain.next_place(TIME), removed))
+        .unwrap();
     links.extend(chain.links().iter().map(|link| link.as_bytes().to_vec()));
     let place = chain.next_place(TIME);
     let new_root = other_root.public().root;
@@ -231,7 +237,10 @@ fn judge(before: &PartyChain, after: &PartyChain, link: &Link) {
     if !matches!(link.body, LinkBody::RootReplace { .. }) {
         assert_eq!(after.root(), before.root());
     }
-    let again = after.links().iter().map(|link| Link::parse(link.as_bytes()));
+    let again = after
+        .links()
+        .iter()
+        .map(|link| Link::parse(link.as_bytes()));
     let again = PartyChain::from_links(again.map(Result::unwrap)).unwrap();
     assert_eq!(format!("{again:?}"), format!("{after:?}"));
 }
@@ -241,7 +250,16 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
     let mut all = Vec::new();
     for link in &cast.links {
         let unsigned = &link[..link.len() - 64];
-        for (who, right) in [(0, 0), (0, 15), (1, 7), (2, 5), (2, 15), (3, 7), (4, 7), (5, 15)] {
+        for (who, right) in [
+            (0, 0),
+            (0, 15),
+            (1, 7),
+            (2, 5),
+            (2, 15),
+            (3, 7),
+            (4, 7),
+            (5, 15),
+        ] {
             all.push([&[who, right], unsigned].concat());
         }
     }

@@ -6,7 +6,8 @@ use ajar_protocol::changes::{Changes, Compression, DocChanges, join};
 use ajar_protocol::{DocId, EnvelopeType};
 
 use super::craft::{self, SAMPLES, chunk, use_document};
-use super::world::{LAPTOP, PHONE, SCENE, Scene, World};
+use super::scene::{SCENE, Scene};
+use super::world::{LAPTOP, PHONE, World};
 
 /// An envelope of Ana's with hostile content.
 pub fn changes(input: &[u8]) {

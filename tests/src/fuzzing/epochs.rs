@@ -10,7 +10,8 @@ use ajar_protocol::envelope::{self, HEADER, assemble};
 use ajar_protocol::epoch::{EpochReason, recipients};
 use ajar_protocol::{DeviceId, Envelope, PartyChain, id, label};
 
-use super::world::{PHONE, SCENE, Scene, World, rng};
+use super::scene::{SCENE, Scene};
+use super::world::{PHONE, World, rng};
 
 /// Ana's next envelope if she changes the key honestly.
 static HONEST: LazyLock<Envelope> = LazyLock::new(|| {

@@ -151,7 +151,12 @@ pub fn log(input: &[u8]) {
 
 fn only_what_was_written(log: &Log) {
     let mut keys: BTreeSet<Vec<u8>> = WRITTEN.values.keys().cloned().collect();
-    keys.extend(log.keys_with_prefix(b"").unwrap().into_iter().map(|(key, _)| key));
+    keys.extend(
+        log.keys_with_prefix(b"")
+            .unwrap()
+            .into_iter()
+            .map(|(key, _)| key),
+    );
     keys.remove(b"after".as_slice());
     for key in keys {
         if let Ok(Some(value)) = log.get(&key) {

@@ -110,7 +110,11 @@ fn pairing_message(bytes: &[u8]) {
     let mut ben = Replica::open(SPACE.copied()).unwrap();
     let epochs = ben.frontier().clone();
     if pairing::take_first_epoch(&mut ben, start(), bytes).is_err() {
-        assert_eq!(*ben.frontier(), epochs, "refused, and yet something is kept");
+        assert_eq!(
+            *ben.frontier(),
+            epochs,
+            "refused, and yet something is kept"
+        );
     }
 }
 

@@ -20,6 +20,7 @@ mod packs;
 mod panics;
 mod photo;
 pub mod runner;
+mod scene;
 mod sealed;
 mod seeds;
 mod store;
@@ -75,7 +76,7 @@ const fn target(
 pub const TARGETS: [Target; 12] = [
     target("objects", objects, objects::seeds, 60_000),
     target("messages", messages, messages::seeds, 60_000),
-    target("vault", vault, vault::seeds, 4000),
+    target("vault", vault, vault::seeds, 400),
     target("log", log, log::seeds, 150),
     Target {
         // Decoding alone may take 400 MiB.

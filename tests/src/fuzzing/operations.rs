@@ -12,7 +12,8 @@ use ajar_protocol::DocId;
 use automerge::transaction::Transactable;
 use automerge::{ROOT, ReadDoc};
 
-use super::world::{LAPTOP, PHONE, SCENE, World};
+use super::scene::SCENE;
+use super::world::{LAPTOP, PHONE, World};
 
 /// Things to do with one input: beyond this nothing new happens.
 const MOST: usize = 120;
@@ -120,14 +121,21 @@ impl Day {
                 tx.put(ROOT, key, value.as_str())
             });
         if let Some(outputs) = usual(put.map(|((), outputs)| outputs)) {
-            self.kept.entry(doc).or_default().insert(key.to_owned(), value);
+            self.kept
+                .entry(doc)
+                .or_default()
+                .insert(key.to_owned(), value);
             self.world.take(PHONE, outputs);
         }
     }
 
     fn delete(&mut self, which: u8) {
         let doc = self.some_doc(which);
-        let Some(key) = self.kept.get(&doc).and_then(|keys| keys.keys().next().cloned()) else {
+        let Some(key) = self
+            .kept
+            .get(&doc)
+            .and_then(|keys| keys.keys().next().cloned())
+        else {
             return;
         };
         let phone = &mut self.world.devices[PHONE];
@@ -196,7 +204,8 @@ impl Day {
         }
         let phone = &mut self.world.devices[PHONE];
         let burned = phone.home.burn(self.world.now, &mut phone.rng, &[doc], &[]);
-        if let Some(outputs) = usual(burned.map_err(ChangeError::<automerge::AutomergeError>::from)) {
+        if let Some(outputs) = usual(burned.map_err(ChangeError::<automerge::AutomergeError>::from))
+        {
             self.kept.remove(&doc);
             self.world.take(PHONE, outputs);
         }
@@ -210,10 +219,7 @@ impl Day {
 
     fn chores(&mut self) {
         let phone = &mut self.world.devices[PHONE];
-        let outputs: Outputs = phone
-            .home
-            .errands(self.world.now, &mut phone.rng)
-            .unwrap();
+        let outputs: Outputs = phone.home.errands(self.world.now, &mut phone.rng).unwrap();
         while phone.home.sweeps() {
             phone.home.sweep().unwrap();
         }

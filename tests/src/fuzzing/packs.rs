@@ -6,12 +6,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ajar_crypto::blob::{BlobKey, BlobSealer};
 use ajar_engine::snapshot::pack::{OpenedPack, open_pack};
-use ajar_protocol::snapshot::{PackRef, PackedDoc, Snapshot, decode_pack, encode_pack, pack_digest};
+use ajar_protocol::snapshot::{
+    PackRef, PackedDoc, Snapshot, decode_pack, encode_pack, pack_digest,
+};
 use ajar_protocol::{BlobId, DocId, EnvelopeId, EnvelopeType, LinkHash, PartyChain};
 use automerge::Automerge;
 
 use super::craft::{DOCUMENT, body, chunk, read_uleb, uleb};
-use super::world::{LAPTOP, PHONE, SCENE, Scene, rng};
+use super::scene::{SCENE, Scene};
+use super::world::{LAPTOP, PHONE, rng};
 
 /// A snapshot of Ana's with a hostile pack.
 pub fn packs(input: &[u8]) {

@@ -2,12 +2,18 @@
 //! that one is a finding only if it comes out.
 
 use std::cell::{Cell, RefCell};
-use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
 
 thread_local! {
     static LISTENING: Cell<bool> = const { Cell::new(false) };
     static LAST: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// The engine of the log's index, on a thread of its own: the index is made anew then.
+fn of_the_index(info: &PanicHookInfo<'_>) -> bool {
+    let place = info.location();
+    place.is_some_and(|place| place.file().contains("sled-"))
 }
 
 /// Notes where and why instead of printing it, on threads that ask for that.
@@ -18,7 +24,7 @@ fn install() {
         set_hook(Box::new(move |info| {
             if LISTENING.get() {
                 LAST.with_borrow_mut(|last| *last = info.to_string());
-            } else {
+            } else if !of_the_index(info) {
                 before(info);
             }
         }));

@@ -14,7 +14,10 @@ pub fn photo(input: &[u8]) {
     let Some(kept) = strip(input) else {
         return;
     };
-    for bytes in [Some(&kept.bytes), kept.thumb.as_ref()].into_iter().flatten() {
+    for bytes in [Some(&kept.bytes), kept.thumb.as_ref()]
+        .into_iter()
+        .flatten()
+    {
         match bytes.as_slice() {
             [0xff, 0xd8, ..] => only_a_jpeg(bytes),
             [0x89, b'P', b'N', b'G', ..] => only_a_png(bytes),

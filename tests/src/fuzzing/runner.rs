@@ -38,7 +38,9 @@ impl fmt::Display for Finding {
             None => write!(f, "a seed or an input that is kept")?,
         }
         write!(f, "\n{} bytes: ", self.input.len())?;
-        self.input.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.input
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

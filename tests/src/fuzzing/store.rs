@@ -8,7 +8,8 @@ use automerge::ROOT;
 use automerge::transaction::Transactable;
 use zeroize::Zeroizing;
 
-use super::world::{RELAY, SCENE, rng, start};
+use super::scene::SCENE;
+use super::world::{relay_key, rng, start};
 
 /// The records that a small space has; the key ring is one more.
 fn records() -> Vec<Key> {
@@ -73,14 +74,16 @@ fn use_it(store: MemoryStore) {
     for doc in [scene.common, scene.own] {
         let _ = home.document(&doc);
     }
-    let _ = home.connected(RELAY);
+    let _ = home.connected(relay_key().verifying_key().to_bytes());
     for bytes in scene.log() {
         let _ = home.receive(start(), vec![RelayMsg::Envelope(bytes.clone())]);
     }
     let _ = home.tick(start());
     let mut entropy = rng(30);
     for doc in [scene.common, scene.own] {
-        let _ = home.change(start(), &mut entropy, doc, |tx| tx.put(ROOT, "text", "more"));
+        let _ = home.change(start(), &mut entropy, doc, |tx| {
+            tx.put(ROOT, "text", "more")
+        });
     }
     let _ = home.new_document_id(Ownership::Mine, &mut entropy);
     if home.begin_snapshot().is_ok() {

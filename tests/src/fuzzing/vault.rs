@@ -54,7 +54,11 @@ fn header(bytes: &[u8]) {
     let Ok(header) = VaultHeader::parse(bytes) else {
         return;
     };
-    assert_eq!(header.encode().as_slice(), bytes, "a header has two spellings");
+    assert_eq!(
+        header.encode().as_slice(),
+        bytes,
+        "a header has two spellings"
+    );
     for which in [WhichSpace::Shared, WhichSpace::Private] {
         let slot = header.slot(which);
         assert_eq!(slot.which(), Some(which));
@@ -121,7 +125,12 @@ fn other_content(content: &[u8]) {
     assert_eq!(open(WhichSpace::Private).unwrap().as_slice(), content);
     assert!(open(WhichSpace::Shared).is_err());
     // And the bytes themselves are no key file.
-    assert!(VAULT.keys.open_keyfile(WhichSpace::Private, content).is_err());
+    assert!(
+        VAULT
+            .keys
+            .open_keyfile(WhichSpace::Private, content)
+            .is_err()
+    );
 }
 
 pub(super) fn seeds() -> Vec<Vec<u8>> {

@@ -1,29 +1,25 @@
-//! Ana and Ben with real keys over stores in memory. Ben has a phone and a laptop, both honest;
-//! Ana's keys are in the hands of somebody who writes whatever they like.
+//! Ana and Ben with real keys over stores in memory, and a relay between them.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::LazyLock;
 use std::time::Duration;
 
-use ajar_crypto::seal::{Draft, Placement, seal_envelope};
-use ajar_crypto::{DeviceSecrets, EpochKey, RecoveryPhrase, Secret, epoch::open_epoch};
-use ajar_engine::membership::NewHalf;
+use ajar_crypto::RecoveryPhrase;
 use ajar_engine::pairing::{self, OwnHalf};
 use ajar_engine::replica::NewSpace;
 use ajar_engine::store::MemoryStore;
 use ajar_engine::{Now, Outputs, Ownership, Replica};
 use ajar_protocol::client_msg::ClientMsg;
-use ajar_protocol::genesis::membership_head;
 use ajar_protocol::relay_msg::RelayMsg;
-use ajar_protocol::{
-    DocId, Envelope, EnvelopeId, EnvelopeType, EpochId, PartyChain, Position, SpaceId, id,
-};
+use ajar_protocol::{DocId, Envelope};
 use automerge::transaction::Transactable;
 use automerge::{ChangeHash, ROOT, ReadDoc};
+use ed25519_dalek::SigningKey;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-use toy_relay::{Answer, ToyRelay};
+use super::scene::Scene;
+use toy_relay::Answer;
+pub(super) use toy_relay::ToyRelay;
 
 #[path = "../../../crates/engine/tests/engine/toy_relay.rs"]
 #[expect(dead_code, reason = "the engine's tests use all of it")]
@@ -32,8 +28,13 @@ mod toy_relay;
 /// Ben's devices in [`World::devices`].
 pub(super) const PHONE: usize = 0;
 pub(super) const LAPTOP: usize = 1;
+/// Seed of the relay's key.
+const RELAY_SEED: [u8; 32] = [7; 32];
+
 /// The relay's key.
-pub(super) const RELAY: [u8; 32] = [0x4e; 32];
+pub(super) fn relay_key() -> SigningKey {
+    SigningKey::from_bytes(&RELAY_SEED)
+}
 
 pub(super) type Home = Replica<MemoryStore>;
 
@@ -103,7 +104,9 @@ pub(super) struct World {
 impl World {
     pub(super) fn connect(&mut self, who: usize) {
         let device = &mut self.devices[who];
-        let subscribe = device.home.connected(RELAY);
+        let subscribe = device
+            .home
+            .connected(relay_key().verifying_key().to_bytes());
         device.online = true;
         device.inbox.clear();
         device.inbox.push_back(self.relay.welcome());
@@ -175,8 +178,7 @@ impl World {
             known.is_some_and(|known| envelope.verify(&known.keys.sign).is_ok())
         });
         if sound {
-            let Answer { to_others, .. } =
-                self.relay.handle(ClientMsg::Append(bytes.to_vec()));
+            let Answer { to_others, .. } = self.relay.handle(ClientMsg::Append(bytes.to_vec()));
             self.tell_others(None, &to_others);
             if !to_others.is_empty() {
                 return;
@@ -194,9 +196,9 @@ impl World {
 
     pub(super) fn put(&mut self, who: usize, doc: DocId, key: &str, value: &str) {
         let device = &mut self.devices[who];
-        let put = device
-            .home
-            .change(self.now, &mut device.rng, doc, |tx| tx.put(ROOT, key, value));
+        let put = device.home.change(self.now, &mut device.rng, doc, |tx| {
+            tx.put(ROOT, key, value)
+        });
         let ((), outputs) = put.unwrap();
         self.take(who, outputs);
     }
@@ -226,12 +228,20 @@ impl World {
             let own = self.value(who, scene.own, "text");
             assert_eq!(own.as_deref(), Some("Ben's own"), "device {who}");
         }
-        assert_eq!(self.heads(PHONE), self.heads(LAPTOP), "they decide differently");
+        assert_eq!(
+            self.heads(PHONE),
+            self.heads(LAPTOP),
+            "they decide differently"
+        );
         let before = self.heads(PHONE);
         for who in [PHONE, LAPTOP] {
             self.restart(who);
         }
-        assert_eq!(self.heads(PHONE), before, "not as it was before the restart");
+        assert_eq!(
+            self.heads(PHONE),
+            before,
+            "not as it was before the restart"
+        );
         for who in [PHONE, LAPTOP] {
             self.connect(who);
         }
@@ -251,186 +261,10 @@ impl World {
             let findings = self.devices[who].home.check().findings;
             assert!(findings.is_empty(), "device {who}: {findings:?}");
         }
-        assert_eq!(self.heads(PHONE), self.heads(LAPTOP), "they decide differently");
-    }
-}
-
-/// Somebody with Ana's keys.
-pub(super) struct Rogue {
-    pub(super) secrets: DeviceSecrets,
-    pub(super) space: SpaceId,
-    pub(super) place: Placement,
-    pub(super) chains: Vec<PartyChain>,
-    pub(super) epoch: EpochId,
-    pub(super) key: EpochKey,
-}
-
-impl Rogue {
-    pub(super) fn actor(&self, doc: &DocId) -> [u8; 16] {
-        id::actor(&self.space, &self.secrets.id(), doc, 0)
-    }
-
-    /// Seals any plaintext as Ana's next envelope.
-    pub(super) fn seal(&self, kind: EnvelopeType, plaintext: &[u8]) -> Option<Envelope> {
-        let draft = Draft {
-            kind,
-            epoch: self.epoch,
-            key: &self.key,
-            plaintext,
-        };
-        seal_envelope(&self.place, &draft, &self.secrets, &mut rng(666)).ok()
-    }
-}
-
-/// What every input begins from.
-pub(super) struct Scene {
-    pub(super) rogue: Rogue,
-    /// A document of both, with a text, which everybody has.
-    pub(super) common: DocId,
-    /// One of Ben's.
-    pub(super) own: DocId,
-    /// The common one, saved.
-    pub(super) saved: Vec<u8>,
-    relay: ToyRelay,
-    stores: Vec<MemoryStore>,
-}
-
-pub(super) static SCENE: LazyLock<Scene> = LazyLock::new(Scene::new);
-
-impl Scene {
-    fn new() -> Self {
-        let (ana, ben) = agree(7);
-        let secrets = DeviceSecrets::from_bytes(&ana.secrets.to_bytes());
-        let genesis = ana.genesis.clone();
-        let relay = ToyRelay {
-            chains: ana.chains.clone(),
-            permit: Some([9; 64]),
-            ..ToyRelay::default()
-        };
-        let mut world = World {
-            now: start(),
-            relay,
-            devices: vec![Device::create(ben, 71)],
-        };
-        let mut ana = Device::create(ana, 72);
-        let first = pairing::first_epoch(&mut ana.home, start(), &mut ana.rng).unwrap();
-        pairing::take_first_epoch(&mut world.devices[PHONE].home, start(), &first).unwrap();
-        world.devices.push(ana);
-        world.connect(PHONE);
-        world.connect(1);
-        world.run();
-        let common = world.new_doc(1, Ownership::Common);
-        world.put(1, common, "title", "ours");
-        let device = &mut world.devices[1];
-        let typed = device.home.change(start(), &mut device.rng, common, |tx| {
-            let text = tx.put_object(ROOT, "body", automerge::ObjType::Text)?;
-            tx.splice_text(&text, 0, 0, "as we wrote it")?;
-            let tags = tx.put_object(ROOT, "tags", automerge::ObjType::List)?;
-            tx.insert(&tags, 0, 1)?;
-            tx.insert(&tags, 1, "two")
-        });
-        world.take(1, typed.unwrap().1);
-        world.run();
-        let own = world.new_doc(PHONE, Ownership::Mine);
-        world.put(PHONE, own, "text", "Ben's own");
-        world.run();
-        // From here on nobody honest has Ana's keys.
-        let mut ana = world.devices.remove(1);
-        Self::link_laptop(&mut world);
-        world.put(PHONE, common, "his", "words");
-        world.run();
-        assert_eq!(world.value(LAPTOP, own, "text").as_deref(), Some("Ben's own"));
-        assert_eq!(world.heads(PHONE), world.heads(LAPTOP));
-        let rogue = Self::rogue(&world, &genesis.id(), secrets, &mut ana);
-        let home = &mut world.devices[PHONE].home;
-        Self {
-            saved: home.document(&common).unwrap().save_nocompress(),
-            rogue,
-            common,
-            own,
-            relay: world.relay.clone(),
-            stores: world.devices.iter().map(|it| it.store.copied()).collect(),
-        }
-    }
-
-    /// Ben links his laptop as Ajar does.
-    fn link_laptop(world: &mut World) {
-        let phone = &mut world.devices[PHONE];
-        let half = NewHalf::new(&mut rng(73), phone.home.link_offer()).unwrap();
-        let proposed = phone.home.propose_device(start(), &half.request()).unwrap();
-        world.take(PHONE, proposed);
-        world.run();
-        let phone = &mut world.devices[PHONE];
-        let outputs = phone.home.rotate(start(), &mut phone.rng).unwrap();
-        world.take(PHONE, outputs);
-        world.run();
-        let pack = world.devices[PHONE].home.pack().unwrap();
-        let space = half.take(&pack).unwrap();
-        world.devices.push(Device::create(space, 74));
-        world.connect(LAPTOP);
-        world.run();
-    }
-
-    /// What Ana's keys can do now: she has received everything.
-    fn rogue(world: &World, space: &SpaceId, secrets: DeviceSecrets, ana: &mut Device) -> Rogue {
-        let chains = world.relay.chains.clone();
-        let newest = world.relay.log.iter().rev().find_map(|bytes| {
-            let envelope = Envelope::parse(bytes).unwrap();
-            (envelope.header().kind == EnvelopeType::Epoch).then_some(envelope)
-        });
-        let newest = newest.unwrap();
-        let epoch = EpochId::from(newest.id());
-        let author = newest.header().device;
-        let mut devices = chains.iter().filter_map(|chain| chain.device(&author));
-        let verified = newest.verify(&devices.next().unwrap().keys.sign).unwrap();
-        let opened = open_epoch(&verified, &secrets.id().0, secrets.kem_secret()).unwrap();
-        let last = ana.home.frontier().of(&secrets.id());
-        let last = last.unwrap_or(Position {
-            counter: 0,
-            id: EnvelopeId::ZERO,
-        });
-        let refs: Vec<&PartyChain> = chains.iter().collect();
-        let seqs: Vec<u64> = chains.iter().map(PartyChain::last_seq).collect();
-        Rogue {
-            place: Placement {
-                space: *space,
-                counter: last.counter + 1,
-                prev: last.id,
-                mhead: membership_head(&refs, &seqs).unwrap(),
-            },
-            key: EpochKey::new(Secret::new(*opened.key.expose())),
-            space: *space,
-            secrets,
-            chains,
-            epoch,
-        }
-    }
-
-    /// Both of Ben's devices, connected, as they were then.
-    pub(super) fn begin(&self) -> World {
-        let device = |(seed, store): (u64, &MemoryStore)| {
-            let store = store.copied();
-            Device::of(Replica::open(store.clone()).unwrap(), store, seed)
-        };
-        let mut world = World {
-            now: start(),
-            relay: self.relay.clone(),
-            devices: (81..).zip(&self.stores).map(device).collect(),
-        };
-        for who in [PHONE, LAPTOP] {
-            world.connect(who);
-        }
-        world.run();
-        world
-    }
-
-    /// Every envelope so far.
-    pub(super) fn log(&self) -> &[Vec<u8>] {
-        &self.relay.log
-    }
-
-    /// The store of Ben's phone.
-    pub(super) fn store(&self) -> MemoryStore {
-        self.stores[PHONE].copied()
+        assert_eq!(
+            self.heads(PHONE),
+            self.heads(LAPTOP),
+            "they decide differently"
+        );
     }
 }
