@@ -61,6 +61,17 @@ pub struct StartProgress {
     pub of: usize,
 }
 
+/// Whether the keys that a snapshot destroys are destroyed already: until the relay has given up
+/// what they open, somebody who was away may still bring something under one of them, and whoever
+/// began without the key could never read it.
+fn keys_are_given_up(snapshot: &Snapshot, trim: Option<&TrimRecord>) -> bool {
+    let mut retired = snapshot.retired.iter();
+    retired.all(|epoch| {
+        let place = (epoch.device, epoch.counter);
+        trim.is_some_and(|record| record.statement.retired.contains(&place))
+    })
+}
+
 impl<S: Store> Replica<S> {
     /// Whether this device should begin from a snapshot rather than from the log.
     pub(crate) fn is_new_here(&self) -> bool {
@@ -206,6 +217,9 @@ impl<S: Store> Replica<S> {
             if !reaches_log || !further || !self.heads_are_ours(&snapshot) {
                 continue;
             }
+            if !keys_are_given_up(&snapshot, boot.trim.as_ref()) {
+                continue;
+            }
             if self.is_vouched_for(&name, &snapshot, &boot)? || self.folded.trusts_partner {
                 best = Some((name, snapshot));
             } else {
@@ -214,8 +228,8 @@ impl<S: Store> Replica<S> {
         }
         match (best, boot.trim) {
             (Some((name, snapshot)), trim) => {
-                let gain = extent(&snapshot.cover) > extent(&self.progress.frontier);
-                if !gain {
+                // How much was written here meanwhile says nothing about what the others wrote.
+                if reaches(&self.progress.frontier, &snapshot.cover) {
                     self.subscribe_anew(send);
                     return Ok(());
                 }
@@ -225,7 +239,12 @@ impl<S: Store> Replica<S> {
                 }
                 self.try_waiting_epochs(now)?;
                 let trim = trim.map(|record| record.encode()).unwrap_or_default();
-                self.start_from(now, name, snapshot, trim)
+                self.start_from(now, name, snapshot, trim)?;
+                // Everything may have been burned: then there is no pack to wait for.
+                match self.starting.take_if(|starting| starting.left.is_empty()) {
+                    Some(starting) => self.end_start(now, starting, send),
+                    None => Ok(()),
+                }
             }
             (None, None) => {
                 self.subscribe_anew(send);
