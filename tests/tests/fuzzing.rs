@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use ajar_tests::fuzzing::{TARGETS, Target, runner};
+use ajar_tests::fuzzing::{Fate, TARGETS, Target, runner};
 
 /// One after the other: what one input costs in memory is measured on the whole process.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -19,7 +19,16 @@ fn finds_nothing(name: &str) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let target = TARGETS.iter().find(|target| target.name == name).unwrap();
     match runner::run(target, runner::seed(), target.inputs) {
-        Ok(ran) => println!("{name}: {ran:?}"),
+        Ok(ran) => {
+            println!("{name}: {ran:?}");
+            assert!(!ran.ways.is_empty());
+            // What is always refused tests the first check only, and what never is tests none.
+            for (way, count) in ran.ways {
+                assert!(count.seeds > 0, "{name}, {way}: no seed is taken");
+                assert!(count.taken > 0, "{name}, {way}: no mutation is taken");
+                assert!(count.refused > 0, "{name}, {way}: no mutation is refused");
+            }
+        }
         Err(finding) => panic!("{finding}"),
     }
 }
@@ -54,8 +63,9 @@ targets! {
 }
 
 /// Panics when a length of all ones stands behind the letters.
-fn planted(input: &[u8]) {
+fn planted(input: &[u8]) -> Option<Fate> {
     assert!(!input.ends_with(&[0xff; 4]), "planted");
+    None
 }
 
 fn planted_seeds() -> Vec<Vec<u8>> {
@@ -84,10 +94,11 @@ fn a_planted_defect_is_found_and_told_with_its_input_and_comes_again_with_its_se
     assert_eq!(found(1).input, finding.input);
 }
 
-fn hungry(_: &[u8]) {
+fn hungry(_: &[u8]) -> Option<Fate> {
     let mut bytes = vec![1_u8; 64 << 20];
     bytes.fill(2);
     assert!(bytes.iter().all(|byte| *byte == 2));
+    None
 }
 
 /// Memory is a finding too, where the system tells how much there was.

@@ -17,6 +17,8 @@ use ed25519_dalek::{Signer, SigningKey};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
+use super::Fate;
+
 const TIME: u64 = 1_777_593_600_000;
 /// Where a body begins, and where the keys of a new device end in it.
 const BODY: usize = 88;
@@ -134,11 +136,9 @@ static CAST: LazyLock<Cast> = LazyLock::new(|| {
 });
 
 /// A link of anybody's.
-pub fn chain(input: &[u8]) {
+pub fn chain(input: &[u8]) -> Option<Fate> {
     let cast = &*CAST;
-    let Some(([who, right], rest)) = input.split_first_chunk::<2>() else {
-        return;
-    };
+    let ([who, right], rest) = input.split_first_chunk::<2>()?;
     let who = usize::from(*who) % cast.signers.len();
     let (signer, key) = &cast.signers[who];
     let mut bytes = rest.to_vec();
@@ -147,11 +147,13 @@ pub fn chain(input: &[u8]) {
     let signature = key.sign(&signed_message(label::LINK_SIG, &hash));
     bytes.extend_from_slice(&signature.to_bytes());
     let Ok(link) = Link::parse(&bytes) else {
-        return;
+        return Fate::of("link", false);
     };
     let may = who < cast.may;
     let mut after = cast.chain.clone();
-    match after.append(link.clone()) {
+    let outcome = after.append(link.clone());
+    let taken = outcome == Ok(AppendOutcome::Appended);
+    match outcome {
         Ok(AppendOutcome::Known) => unchanged(&cast.chain, &after),
         Ok(AppendOutcome::Appended) => {
             assert!(may, "signer {who} may not sign a {:?}", link.body.kind());
@@ -167,6 +169,7 @@ pub fn chain(input: &[u8]) {
         let before = cast.chain.links()[..kept].iter().cloned();
         judge(&PartyChain::from_links(before).unwrap(), &other, &link);
     }
+    Fate::of("link", taken)
 }
 
 /// What stands at a fixed place in front, as bits of `right` say: party, number and link before;

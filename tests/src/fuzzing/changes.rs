@@ -1,42 +1,72 @@
 //! Changes of documents from a member whose keys are real: no panic of Automerge comes out,
 //! nobody's words are lost, and both of Ben's devices decide alike. The first byte chooses how
-//! deep the rest goes: columns of a change, body of a change, a change, a content.
+//! deep the rest goes: columns of a change, body of a change, changes of several documents, content.
 
-use ajar_protocol::changes::{Changes, Compression, DocChanges, join};
+use ajar_protocol::changes::{Changes, Compression, DocChanges, join, split};
 use ajar_protocol::{DocId, EnvelopeType};
 
+use super::Fate;
 use super::craft::{self, SAMPLES, chunk, use_document};
 use super::scene::{SCENE, Scene};
 use super::world::{LAPTOP, PHONE, World};
 
+/// What the rest of an input is.
+const WAYS: [&str; 4] = [
+    "columns of a change",
+    "body of a change",
+    "changes",
+    "content",
+];
+
 /// An envelope of Ana's with hostile content.
-pub fn changes(input: &[u8]) {
-    let Some((how, rest)) = input.split_first() else {
-        return;
-    };
+pub fn changes(input: &[u8]) -> Option<Fate> {
+    let (how, rest) = input.split_first()?;
     let scene = &*SCENE;
-    let content = match how % 5 {
+    let way = WAYS[usize::from(how % 4)];
+    let content = match how % 4 {
         0 => of_change(scene, columns(rest)),
         1 => of_change(scene, chunk(craft::CHANGE, rest)),
-        2 => of_change(scene, rest.to_vec()),
-        3 => join(Compression::None, rest),
+        2 => join(Compression::None, &checksums_made_right(rest)),
         _ => rest.to_vec(),
     };
-    let Some(envelope) = scene.rogue.seal(EnvelopeType::Changes, &content) else {
-        return;
-    };
+    // None: too large for an envelope.
+    let envelope = scene.rogue.seal(EnvelopeType::Changes, &content)?;
     let mut world = scene.begin();
     let before = world.heads(PHONE);
     world.inject(envelope.as_bytes());
     world.run();
-    if world.heads(PHONE) != before {
-        taken(&mut world, scene.common);
+    let taken = world.heads(PHONE) != before;
+    if taken {
+        go_on(&mut world, scene.common);
     }
     world.life_goes_on(scene);
+    // What is compressed is hardly ever a change afterwards: there, being read is far enough.
+    Fate::of(way, taken || how % 4 == 3 && is_read(&content))
+}
+
+/// Changes with their checksums made right, where there are any to be found.
+fn checksums_made_right(bytes: &[u8]) -> Vec<u8> {
+    let Ok(mut content) = Changes::decode(bytes) else {
+        return bytes.to_vec();
+    };
+    for change in content.docs.iter_mut().flat_map(|one| &mut one.changes) {
+        craft::seal(change);
+    }
+    content.encode().unwrap_or_else(|_| bytes.to_vec())
+}
+
+fn is_read(content: &[u8]) -> bool {
+    match split(content) {
+        Ok((Compression::None, rest)) => Changes::decode(rest).is_ok(),
+        Ok((Compression::Zstd, small)) => {
+            zstd::bulk::decompress(small, 1 << 20).is_ok_and(|rest| Changes::decode(&rest).is_ok())
+        }
+        Err(_) => false,
+    }
 }
 
 /// What was taken in can be read, and written to until it is stored anew.
-fn taken(world: &mut World, doc: DocId) {
+fn go_on(world: &mut World, doc: DocId) {
     for who in [PHONE, LAPTOP] {
         if let Ok(document) = world.devices[who].home.document(&doc) {
             use_document(document);
@@ -60,6 +90,23 @@ fn of_change(scene: &Scene, change: Vec<u8>) -> Vec<u8> {
     };
     let encoded = content.encode().unwrap_or_default();
     join(Compression::None, &encoded)
+}
+
+/// A change of the common document and beginnings of new ones: damage in one leaves the others.
+fn of_several(scene: &Scene) -> Vec<u8> {
+    let of = |doc: DocId, change: Vec<u8>| DocChanges {
+        doc,
+        incarnation: 0,
+        changes: vec![change],
+    };
+    let mut docs = vec![of(scene.common, SAMPLES[0].0.clone())];
+    docs.extend(scene.fresh.map(|doc| of(doc, craft::beginning(&doc))));
+    docs.sort_by_key(|one| one.doc);
+    let content = Changes {
+        docs,
+        ..Changes::default()
+    };
+    content.encode().unwrap()
 }
 
 /// A change whose front is right: which sample it is taken from, then for each column what it is,
@@ -90,12 +137,12 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         assert_eq!(columns(&structured[1..]), *change, "the parts do not fit");
         all.push(structured);
         all.push([&[1], craft::body(change)].concat());
-        all.push([&[2], change.as_slice()].concat());
     }
-    let content = of_change(scene, SAMPLES[0].0.clone());
-    all.push([&[3], &content[2..]].concat());
-    all.push([&[4], content.as_slice()].concat());
-    let small = zstd::bulk::compress(&content[2..], 3).unwrap();
-    all.push([&[4], join(Compression::Zstd, &small).as_slice()].concat());
+    let content = of_several(scene);
+    let small = zstd::bulk::compress(&content, 3).unwrap();
+    all.push([&[2], content.as_slice()].concat());
+    for (compression, rest) in [(Compression::None, &content), (Compression::Zstd, &small)] {
+        all.push([&[3], join(compression, rest).as_slice()].concat());
+    }
     all
 }

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use ajar_protocol::DocId;
 use automerge::marks::{ExpandMark, Mark};
 use automerge::transaction::{Transactable, Transaction};
 use automerge::{ActorId, Automerge, AutomergeError, ObjType, ROOT, ReadDoc, ScalarValue};
@@ -40,13 +41,17 @@ pub(super) fn read_uleb(bytes: &[u8]) -> Option<(usize, &[u8])> {
 
 /// A chunk with a right length and a right checksum.
 pub(super) fn chunk(kind: u8, body: &[u8]) -> Vec<u8> {
-    let mut hashed = vec![kind];
-    hashed.extend(uleb(body.len() as u64));
-    hashed.extend_from_slice(body);
-    let mut out = MAGIC.to_vec();
-    out.extend_from_slice(&Sha256::digest(&hashed)[..4]);
-    out.extend(hashed);
+    let length = uleb(body.len() as u64);
+    let mut out = [&MAGIC[..], &[0; 4], &[kind], &length, body].concat();
+    seal(&mut out);
     out
+}
+
+/// Makes the checksum of a chunk right.
+pub(super) fn seal(chunk: &mut [u8]) {
+    if let Some((front, hashed)) = chunk.split_at_mut_checked(8) {
+        front[4..].copy_from_slice(&Sha256::digest(hashed)[..4]);
+    }
 }
 
 /// What stands in a chunk.
@@ -130,6 +135,17 @@ pub(super) static SAMPLES: LazyLock<Vec<(Vec<u8>, Parts)>> = LazyLock::new(|| {
         })
         .collect()
 });
+
+/// The first change of a document of Ana's.
+pub(super) fn beginning(doc: &DocId) -> Vec<u8> {
+    let mut new = Automerge::new();
+    new.set_actor(ActorId::from(SCENE.rogue.actor(doc).as_slice()));
+    let mut tx = new.transaction();
+    tx.put(ROOT, "title", "a new page").unwrap();
+    tx.commit();
+    let change = new.get_last_local_change().unwrap();
+    change.raw_bytes().to_vec()
+}
 
 fn apply(tx: &mut Transaction<'_>, kind: usize) -> Result<(), AutomergeError> {
     let object = |tx: &Transaction<'_>, key: &str| tx.get(ROOT, key).unwrap().unwrap().1;

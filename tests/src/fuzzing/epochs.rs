@@ -10,6 +10,7 @@ use ajar_protocol::envelope::{self, HEADER, assemble};
 use ajar_protocol::epoch::{EpochReason, recipients};
 use ajar_protocol::{DeviceId, Envelope, PartyChain, id, label};
 
+use super::Fate;
 use super::scene::{SCENE, Scene};
 use super::world::{PHONE, World, rng};
 
@@ -43,10 +44,9 @@ fn number() -> u64 {
 }
 
 /// A key change of Ana's.
-pub fn epochs(input: &[u8]) {
-    let Some((how, rest)) = input.split_first() else {
-        return;
-    };
+pub fn epochs(input: &[u8]) -> Option<Fate> {
+    let (how, rest) = input.split_first()?;
+    let way = ["record", "envelope"][usize::from(how % 2)];
     let scene = &*SCENE;
     let sign = |id: &[u8; 32]| scene.rogue.secrets.sign_envelope(id);
     let bytes = if how % 2 == 0 {
@@ -54,7 +54,7 @@ pub fn epochs(input: &[u8]) {
         header.length = u32::try_from(rest.len()).unwrap();
         match assemble(&header, rest, |id| sign(&id.0)) {
             Ok(envelope) => envelope.as_bytes().to_vec(),
-            Err(_) => return,
+            Err(_) => return Fate::of(way, false),
         }
     } else {
         let signature = sign(&id::hash(label::ENV_HASH, &[rest]));
@@ -62,11 +62,14 @@ pub fn epochs(input: &[u8]) {
     };
     let mut world = scene.begin();
     let before = devices(&mut world);
+    let known = scene.rogue.known(&mut world);
     world.inject(&bytes);
     world.run();
+    let taken = scene.rogue.known(&mut world) != known;
     assert_eq!(devices(&mut world), before, "a key change is no link");
     world.life_goes_on(scene);
     assert_eq!(devices(&mut world), before, "a key change is no link");
+    Fate::of(way, taken)
 }
 
 /// Every device, and whether it is active.

@@ -11,6 +11,7 @@ use ajar_crypto::vault::SegmentKey;
 use ajar_log::{Batch, Log, Options, SealError, Sealer};
 use rand_chacha::ChaCha20Rng;
 
+use super::Fate;
 use super::world::rng;
 
 /// Seals values as a home does: no input can make a value that opens.
@@ -67,6 +68,8 @@ struct Written {
     files: BTreeMap<PathBuf, Vec<u8>>,
     /// Every value that was ever written under a key.
     values: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>,
+    /// What there was at the end.
+    last: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 /// Three segments, with values that were replaced and deleted.
@@ -87,10 +90,18 @@ static WRITTEN: LazyLock<Written> = LazyLock::new(|| {
         }
         log.append(batch).unwrap();
     }
+    let last = values
+        .keys()
+        .filter_map(|key| Some((key.clone(), log.get(key).unwrap()?)));
+    let last = last.collect();
     log.close().unwrap();
     let mut files = BTreeMap::new();
     collect(folder.path(), Path::new(""), &mut files);
-    Written { files, values }
+    Written {
+        files,
+        values,
+        last,
+    }
 });
 
 fn collect(root: &Path, inside: &Path, into: &mut BTreeMap<PathBuf, Vec<u8>>) {
@@ -112,10 +123,8 @@ fn names() -> Vec<&'static PathBuf> {
 }
 
 /// One file is something else.
-pub fn log(input: &[u8]) {
-    let Some(([which, how], rest)) = input.split_first_chunk::<2>() else {
-        return;
-    };
+pub fn log(input: &[u8]) -> Option<Fate> {
+    let ([which, how], rest) = input.split_first_chunk::<2>()?;
     let names = names();
     let name = names[usize::from(*which) % names.len()];
     let folder = tempfile::tempdir().unwrap();
@@ -133,9 +142,11 @@ pub fn log(input: &[u8]) {
     }
     // A file that a newer version wrote, or none: an error is an answer.
     let Ok(log) = open(folder.path()) else {
-        return;
+        return Fate::of("file", false);
     };
     only_what_was_written(&log);
+    let mut last = WRITTEN.last.iter();
+    let whole = last.all(|(key, value)| log.get(key).ok().flatten().as_ref() == Some(value));
     let _ = log.verify();
     let mut batch = Batch::new();
     batch.put("after", "goes on");
@@ -147,6 +158,7 @@ pub fn log(input: &[u8]) {
     let log = open(folder.path()).unwrap();
     assert_eq!(log.get(b"after").unwrap().as_deref(), Some(&b"goes on"[..]));
     only_what_was_written(&log);
+    Fate::of("file", whole)
 }
 
 fn only_what_was_written(log: &Log) {

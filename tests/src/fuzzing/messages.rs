@@ -3,23 +3,21 @@
 
 use std::sync::LazyLock;
 
-use ajar_crypto::RecoveryPhrase;
-use ajar_engine::membership::{LinkOffer, NewHalf};
-use ajar_engine::pairing::{OwnHalf, verdict};
-use ajar_engine::replica::NewSpace;
+use ajar_crypto::{DeviceSecrets, RecoveryPhrase};
+use ajar_engine::membership::NewHalf;
+use ajar_engine::pairing::OwnHalf;
 use ajar_engine::store::MemoryStore;
 use ajar_engine::{Replica, pairing};
 use ajar_protocol::blob_msg::{BlobReply, BlobRequest};
 use ajar_protocol::client_msg::ClientMsg;
-use ajar_protocol::codec::Reader;
-use ajar_protocol::mailbox::Purpose;
+use ajar_protocol::codec::Writer;
 use ajar_protocol::relay_msg::{Refusal, RelayMsg};
-use ajar_protocol::{BlobId, Malformed, frame, limits};
-use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng;
+use ajar_protocol::{BlobId, Malformed, envelope, frame, id, label, limits};
 
+use super::Fate;
+use super::scene::{LAPTOP_KEYS, SCENE};
 use super::seeds::vectors;
-use super::world::{agree, start};
+use super::world::{agree, rng, start};
 
 /// Who reads the content of a frame: what follows its length.
 const READERS: [(&str, super::objects::Rewrite); 4] = [
@@ -38,104 +36,87 @@ const READERS: [(&str, super::objects::Rewrite); 4] = [
 ];
 
 /// Any message.
-pub fn messages(input: &[u8]) {
-    let Some((who, bytes)) = input.split_first() else {
-        return;
-    };
+pub fn messages(input: &[u8]) -> Option<Fate> {
+    let (who, bytes) = input.split_first()?;
     match who % 8 {
-        4 => whole_frame(bytes),
-        5 => purpose(bytes),
-        6 => pairing_message(bytes),
-        7 => hand_over(bytes),
+        4 => Fate::of("frame", whole_frame(bytes).is_ok()),
+        5 => Fate::of("half of the partner", half_of_the_partner(bytes)),
+        6 => Fate::of("first epoch", first_epoch(bytes)),
+        7 => Fate::of("space for a new device", hand_over(bytes)),
         who => {
             let (name, rewrite) = READERS[usize::from(who)];
-            if let Ok(again) = rewrite(bytes) {
+            let read = rewrite(bytes);
+            let taken = read.is_ok();
+            if let Ok(again) = read {
                 assert_eq!(again, bytes, "{name}: a message has two spellings");
             }
+            Fate::of(name, taken)
         }
     }
 }
 
 /// As a reader of a stream takes it: length, tag, body.
-fn whole_frame(bytes: &[u8]) {
-    let read = |limit| -> Result<(), Malformed> {
-        let (field, rest) = bytes
-            .split_first_chunk::<{ frame::LENGTH }>()
-            .ok_or(Malformed::Truncated("frame"))?;
+fn whole_frame(bytes: &[u8]) -> Result<(), Malformed> {
+    let (field, rest) = bytes
+        .split_first_chunk::<{ frame::LENGTH }>()
+        .ok_or(Malformed::Truncated("frame"))?;
+    for limit in [limits::FRAME_BEFORE_LOGIN, limits::FRAME] {
         let length = frame::checked_length(*field, limit)?;
         assert!(length > 0 && length <= limit);
         let content = rest.get(..length).ok_or(Malformed::Truncated("frame"))?;
         let (tag, body) = frame::split(content)?;
         assert_eq!(frame::wrap(tag, body), bytes[..frame::LENGTH + length]);
-        Ok(())
-    };
-    for limit in [limits::FRAME_BEFORE_LOGIN, limits::FRAME] {
-        let _ = read(limit);
     }
+    Ok(())
 }
 
-fn purpose(bytes: &[u8]) {
-    for byte in bytes {
-        if let Ok(purpose) = Purpose::from_byte(*byte) {
-            assert_eq!(purpose as u8, *byte);
-        }
-    }
-}
-
-fn own_half() -> OwnHalf {
-    let mut rng = ChaCha20Rng::seed_from_u64(90);
+/// The offer of somebody who has not been paired yet, and the same bytes as their signature:
+/// nobody has signed this genesis.
+fn half_of_the_partner(bytes: &[u8]) -> bool {
+    let mut rng = rng(90);
     let words = RecoveryPhrase::generate(&mut rng).unwrap();
     let slot = words.slot_keys(1).unwrap().public();
-    OwnHalf::new(start(), &mut rng, &slot).unwrap()
+    let half = OwnHalf::new(start(), &mut rng, &slot).unwrap();
+    let met = half.meet(bytes);
+    let taken = met.is_ok();
+    if let Ok((met, _)) = met {
+        assert!(met.sign(bytes).is_err());
+    }
+    taken
 }
 
-/// What a partner who has not been paired yet says: offer, signature, verdict, first epoch.
-fn pairing_message(bytes: &[u8]) {
-    let Some((kind, bytes)) = bytes.split_first() else {
-        return;
-    };
-    if kind % 2 == 0 {
-        // The offer of anybody, then their signature: nobody has signed this genesis.
-        if let Ok((met, _)) = own_half().meet(bytes) {
-            assert!(met.sign(bytes).is_err());
-        }
-        return;
-    }
-    static SPACE: LazyLock<MemoryStore> = LazyLock::new(|| {
-        let (_, ben) = agree(91);
-        let store = MemoryStore::default();
-        drop(Replica::create(store.clone(), ben).unwrap());
-        store
-    });
-    let mut ben = Replica::open(SPACE.copied()).unwrap();
-    let epochs = ben.frontier().clone();
-    if pairing::take_first_epoch(&mut ben, start(), bytes).is_err() {
-        assert_eq!(
-            *ben.frontier(),
-            epochs,
-            "refused, and yet something is kept"
-        );
-    }
+/// Ben before the first epoch, and Ana's keys.
+static PAIRED: LazyLock<(MemoryStore, DeviceSecrets)> = LazyLock::new(|| {
+    let (ana, ben) = agree(91);
+    let store = MemoryStore::default();
+    drop(Replica::create(store.clone(), ben).unwrap());
+    (store, ana.secrets)
+});
+
+/// The first key change, signed by Ana whatever it is.
+fn first_epoch(unsigned: &[u8]) -> bool {
+    let (store, ana) = &*PAIRED;
+    let signature = ana.sign_envelope(&id::hash(label::ENV_HASH, &[unsigned]));
+    let mut message = Writer::default();
+    message.u8(4).bytes32(&[unsigned, &signature].concat());
+    let store = store.copied();
+    let mut ben = Replica::open(store.clone()).unwrap();
+    let before = ben.frontier().clone();
+    let _ = pairing::take_first_epoch(&mut ben, start(), &message.finish());
+    let again = Replica::open(store).unwrap();
+    assert_eq!(again.frontier(), ben.frontier(), "not as it was kept");
+    *ben.frontier() != before
 }
 
 /// What an old device hands over to a new one: nothing but the offered space is taken.
-fn hand_over(bytes: &[u8]) {
-    let offer = LinkOffer::decode(&mut Reader::new(&offered(), "offer")).unwrap();
-    let mut rng = ChaCha20Rng::seed_from_u64(92);
-    let half = NewHalf::new(&mut rng, offer).unwrap();
-    if let Ok(space) = half.take(bytes) {
-        let NewSpace { genesis, .. } = space;
-        assert_eq!(genesis.id(), offer.space);
+fn hand_over(bytes: &[u8]) -> bool {
+    let offer = SCENE.offer;
+    let half = NewHalf::new(&mut rng(LAPTOP_KEYS), offer).unwrap();
+    let space = half.take(bytes);
+    if let Ok(space) = &space {
+        assert_eq!(space.genesis.id(), offer.space);
     }
-}
-
-fn offered() -> Vec<u8> {
-    static OFFER: LazyLock<Vec<u8>> = LazyLock::new(|| {
-        let (ana, _) = agree(93);
-        let home = Replica::create(MemoryStore::default(), ana).unwrap();
-        home.link_offer().encode()
-    });
-    OFFER.clone()
+    space.is_ok()
 }
 
 pub(super) fn seeds() -> Vec<Vec<u8>> {
@@ -163,27 +144,19 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
             }
         }
     }
-    all.push(vec![5, 1, 2, 3]);
-    let mut rng = ChaCha20Rng::seed_from_u64(94);
+    let mut rng = rng(94);
     let words = RecoveryPhrase::generate(&mut rng).unwrap();
     let slot = words.slot_keys(1).unwrap().public();
     let partner = OwnHalf::new(start(), &mut rng, &slot).unwrap();
-    let offer = partner.offer("Ana", Some([7; 16]));
-    all.push([&[6, 0], offer.as_slice()].concat());
-    all.push([&[6, 0][..], &verdict(true)].concat());
+    for claim in [None, Some([7; 16])] {
+        all.push([&[5], partner.offer("Ana", claim).as_slice()].concat());
+    }
     let (ana, _) = agree(91);
     let mut ana = Replica::create(MemoryStore::default(), ana).unwrap();
     let first = pairing::first_epoch(&mut ana, start(), &mut rng).unwrap();
-    all.push([&[6, 1], first.as_slice()].concat());
-    all.push([&[7], &handed_over()[..]].concat());
+    // Tag and length before the envelope, and its signature, are added again.
+    let unsigned = &first[5..first.len() - envelope::SIGNATURE];
+    all.push([&[6], unsigned].concat());
+    all.push([&[7], SCENE.handed_over.as_slice()].concat());
     all
-}
-
-/// A hand-over to another device than the one that reads it.
-fn handed_over() -> Vec<u8> {
-    let mut rng = ChaCha20Rng::seed_from_u64(95);
-    let (ana, _) = agree(93);
-    let mut home = Replica::create(MemoryStore::default(), ana).unwrap();
-    let _first = pairing::first_epoch(&mut home, start(), &mut rng).unwrap();
-    home.pack().unwrap().to_vec()
 }

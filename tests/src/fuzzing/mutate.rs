@@ -33,10 +33,11 @@ fn range(random: &mut Random, length: usize) -> std::ops::Range<usize> {
     from..(from + count).min(length)
 }
 
-/// `seed` after one to four mutations; some take a part of `other`.
+/// `seed` after one mutation, or up to four; some take a part of `other`.
 pub(super) fn mutated(random: &mut Random, seed: &[u8], other: &[u8]) -> Vec<u8> {
     let mut bytes = seed.to_vec();
-    for _ in 0..=random.below(4) {
+    let times = [1, 1, 1, 2, 4][below(random, 5)];
+    for _ in 0..times {
         if bytes.is_empty() {
             bytes.push(0);
         }

@@ -12,6 +12,7 @@ use ajar_protocol::DocId;
 use automerge::transaction::Transactable;
 use automerge::{ROOT, ReadDoc};
 
+use super::Fate;
 use super::scene::SCENE;
 use super::world::{LAPTOP, PHONE, World};
 
@@ -27,7 +28,7 @@ struct Day {
 }
 
 /// A list of things to do.
-pub fn operations(input: &[u8]) {
+pub fn operations(input: &[u8]) -> Option<Fate> {
     let scene = &*SCENE;
     let mut world = scene.begin();
     world.disconnect(LAPTOP);
@@ -47,6 +48,7 @@ pub fn operations(input: &[u8]) {
     }
     day.restart();
     day.arrives();
+    Fate::of("day", day.written > 0)
 }
 
 impl Day {
@@ -241,9 +243,7 @@ impl Day {
         let home = &mut self.world.devices[PHONE].home;
         let local = home.local("drafts").unwrap();
         assert_eq!(local, self.local, "local data is lost");
-        for who in [PHONE] {
-            self.has_all(who);
-        }
+        self.has_all(PHONE);
     }
 
     fn has_all(&mut self, who: usize) {

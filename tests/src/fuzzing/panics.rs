@@ -31,8 +31,8 @@ fn install() {
     });
 }
 
-/// What a panic that comes out of `run` says, if one does.
-pub(super) fn of(run: impl FnOnce()) -> Result<(), String> {
+/// What `run` gives, or what the panic that comes out of it says.
+pub(super) fn of<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     install();
     let before = LISTENING.replace(true);
     let outcome = catch_unwind(AssertUnwindSafe(run));

@@ -6,13 +6,15 @@ use std::io::Cursor;
 use ajar_client::photo::strip;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 
+use super::Fate;
+
 /// What stands where a camera writes its notes.
 const NOTE: &[u8] = b"52.5200 N 13.4050 E, Ana's camera";
 
 /// A file as it is handed in.
-pub fn photo(input: &[u8]) {
+pub fn photo(input: &[u8]) -> Option<Fate> {
     let Some(kept) = strip(input) else {
-        return;
+        return Fate::of("picture", false);
     };
     for bytes in [Some(&kept.bytes), kept.thumb.as_ref()]
         .into_iter()
@@ -26,6 +28,7 @@ pub fn photo(input: &[u8]) {
         let noted = bytes.windows(NOTE.len()).any(|window| window == NOTE);
         assert!(!noted, "the camera's note is kept");
     }
+    Fate::of("picture", true)
 }
 
 /// Walks the marks up to the coded bytes: tables, frame and scan, and the JFIF header.

@@ -1,12 +1,13 @@
 //! The bounded run: every seed and every kept input as it is, then mutations that follow from one
 //! number, so that a failure can be repeated.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::mutate::mutated;
-use super::{Target, panics};
+use super::{Fate, Target, panics};
 use crate::random::Random;
 
 /// The seed of the ordinary run.
@@ -44,8 +45,19 @@ impl fmt::Display for Finding {
     }
 }
 
+/// What became of the inputs that one reader got.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Count {
+    /// Seeds that it took.
+    pub seeds: usize,
+    /// Mutations that it took.
+    pub taken: usize,
+    /// Mutations that it refused.
+    pub refused: usize,
+}
+
 /// What a run did.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Ran {
     /// Inputs.
     pub inputs: usize,
@@ -53,6 +65,8 @@ pub struct Ran {
     pub took: Duration,
     /// The slowest of them.
     pub slowest: Duration,
+    /// By reader.
+    pub ways: BTreeMap<&'static str, Count>,
 }
 
 /// The seed of a run: `AJAR_SEED`, or always the same. Printed, so that it can be repeated.
@@ -92,8 +106,9 @@ pub fn kept(target: &Target) -> Vec<Vec<u8>> {
 pub fn run(target: &Target, seed: u64, inputs: usize) -> Result<Ran, Box<Finding>> {
     let began = Instant::now();
     let mut slowest = Duration::ZERO;
+    let mut ways: BTreeMap<&'static str, Count> = BTreeMap::new();
     let mut look = |round: Option<usize>, input: Vec<u8>| {
-        let took = one(target, &input).map_err(|why| {
+        let (fate, took) = one(target, &input).map_err(|why| {
             Box::new(Finding {
                 target: target.name,
                 seed,
@@ -103,6 +118,14 @@ pub fn run(target: &Target, seed: u64, inputs: usize) -> Result<Ran, Box<Finding
             })
         })?;
         slowest = slowest.max(took);
+        if let Some(Fate { way, taken }) = fate {
+            let count = ways.entry(way).or_default();
+            match (round, taken) {
+                (None, _) => count.seeds += usize::from(taken),
+                (Some(_), true) => count.taken += 1,
+                (Some(_), false) => count.refused += 1,
+            }
+        }
         Ok::<_, Box<Finding>>(())
     };
     let mut corpus = kept(target);
@@ -126,13 +149,14 @@ pub fn run(target: &Target, seed: u64, inputs: usize) -> Result<Ran, Box<Finding
         inputs: inputs.max(corpus.len()),
         took: began.elapsed(),
         slowest,
+        ways,
     })
 }
 
 /// One input, with what it may cost.
-fn one(target: &Target, input: &[u8]) -> Result<Duration, String> {
+fn one(target: &Target, input: &[u8]) -> Result<(Option<Fate>, Duration), String> {
     let (before, began) = (peak_memory(), Instant::now());
-    panics::of(|| (target.run)(input))?;
+    let fate = panics::of(|| (target.run)(input))?;
     let took = began.elapsed();
     if took > SLOWEST {
         return Err(format!("took {took:?}"));
@@ -141,7 +165,7 @@ fn one(target: &Target, input: &[u8]) -> Result<Duration, String> {
     if grown > target.memory {
         return Err(format!("took {grown} bytes of memory"));
     }
-    Ok(took)
+    Ok((fate, took))
 }
 
 /// Highest resident memory of this process so far, in bytes; 0 where nothing says so.

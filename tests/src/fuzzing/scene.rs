@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use ajar_crypto::seal::{Draft, Placement, seal_envelope};
 use ajar_crypto::{DeviceSecrets, EpochKey, Secret, epoch::open_epoch};
-use ajar_engine::membership::NewHalf;
+use ajar_engine::membership::{LinkOffer, NewHalf};
 use ajar_engine::store::MemoryStore;
 use ajar_engine::{Ownership, Replica, pairing};
 use ajar_protocol::auth::permit;
@@ -29,6 +29,12 @@ pub(super) struct Rogue {
 }
 
 impl Rogue {
+    /// How far Ben's phone has what Ana's keys signed.
+    pub(super) fn known(&self, world: &World) -> Option<Position> {
+        let home = &world.devices[PHONE].home;
+        home.frontier().of(&self.secrets.id())
+    }
+
     pub(super) fn actor(&self, doc: &DocId) -> [u8; 16] {
         id::actor(&self.space, &self.secrets.id(), doc, 0)
     }
@@ -50,13 +56,21 @@ pub(super) struct Scene {
     pub(super) rogue: Rogue,
     /// A document of both, with a text, which everybody has.
     pub(super) common: DocId,
+    /// Three that nobody has begun.
+    pub(super) fresh: [DocId; 3],
     /// One of Ben's.
     pub(super) own: DocId,
     /// The common one, saved.
     pub(super) saved: Vec<u8>,
+    /// The place for Ben's laptop, and what the phone handed over to it.
+    pub(super) offer: LinkOffer,
+    pub(super) handed_over: Vec<u8>,
     relay: ToyRelay,
     stores: Vec<MemoryStore>,
 }
+
+/// Seed of the keys of Ben's laptop.
+pub(super) const LAPTOP_KEYS: u64 = 73;
 
 pub(super) static SCENE: LazyLock<Scene> = LazyLock::new(Scene::new);
 
@@ -94,12 +108,13 @@ impl Scene {
         });
         world.take(1, typed.unwrap().1);
         world.run();
+        let fresh = [(); 3].map(|()| world.new_doc(1, Ownership::Common));
         let own = world.new_doc(PHONE, Ownership::Mine);
         world.put(PHONE, own, "text", "Ben's own");
         world.run();
         // From here on nobody honest has Ana's keys.
         let mut ana = world.devices.remove(1);
-        Self::link_laptop(&mut world);
+        let (offer, handed_over) = Self::link_laptop(&mut world);
         world.put(PHONE, common, "his", "words");
         world.run();
         assert_eq!(
@@ -113,16 +128,20 @@ impl Scene {
             saved: home.document(&common).unwrap().save_nocompress(),
             rogue,
             common,
+            fresh,
             own,
+            offer,
+            handed_over,
             relay: world.relay.clone(),
             stores: world.devices.iter().map(|it| it.store.copied()).collect(),
         }
     }
 
     /// Ben links his laptop as Ajar does.
-    fn link_laptop(world: &mut World) {
+    fn link_laptop(world: &mut World) -> (LinkOffer, Vec<u8>) {
         let phone = &mut world.devices[PHONE];
-        let half = NewHalf::new(&mut rng(73), phone.home.link_offer()).unwrap();
+        let offer = phone.home.link_offer();
+        let half = NewHalf::new(&mut rng(LAPTOP_KEYS), offer).unwrap();
         let proposed = phone.home.propose_device(start(), &half.request()).unwrap();
         world.take(PHONE, proposed);
         world.run();
@@ -135,6 +154,7 @@ impl Scene {
         world.devices.push(Device::create(space, 74));
         world.connect(LAPTOP);
         world.run();
+        (offer, pack.to_vec())
     }
 
     /// What Ana's keys can do now: she has received everything.

@@ -9,6 +9,8 @@ use ajar_protocol::{Envelope, EnvelopeId, EnvelopeType, EpochId, SpaceId, envelo
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
+use super::Fate;
+
 struct Sealed {
     device: DeviceSecrets,
     key: EpochKey,
@@ -49,11 +51,11 @@ static SEALED: LazyLock<Sealed> = LazyLock::new(|| {
 });
 
 /// Header and ciphertext with the author's own signature.
-pub fn sealed(input: &[u8]) {
+pub fn sealed(input: &[u8]) -> Option<Fate> {
     let id = id::hash(label::ENV_HASH, &[input]);
     let signature = SEALED.device.sign_envelope(&id);
     let Ok(envelope) = Envelope::parse(&[input, &signature].concat()) else {
-        return;
+        return Fate::of("envelope", false);
     };
     let verified = envelope.verify(&SEALED.device.public().sign).unwrap();
     let known = SEALED.all.iter().find(|(bytes, _)| bytes == input);
@@ -63,6 +65,7 @@ pub fn sealed(input: &[u8]) {
         (Err(error), Some(_)) => panic!("what was sealed does not open: {error}"),
         (Err(_), None) => {}
     }
+    Fate::of("envelope", true)
 }
 
 pub(super) fn seeds() -> Vec<Vec<u8>> {

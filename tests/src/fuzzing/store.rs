@@ -8,6 +8,7 @@ use automerge::ROOT;
 use automerge::transaction::Transactable;
 use zeroize::Zeroizing;
 
+use super::Fate;
 use super::scene::SCENE;
 use super::world::{relay_key, rng, start};
 
@@ -44,10 +45,8 @@ fn records() -> Vec<Key> {
 }
 
 /// One record is other bytes.
-pub fn store(input: &[u8]) {
-    let Some((which, rest)) = input.split_first() else {
-        return;
-    };
+pub fn store(input: &[u8]) -> Option<Fate> {
+    let (which, rest) = input.split_first()?;
     let mut store = SCENE.store();
     let records = records();
     match records.get(usize::from(*which) % (records.len() + 1)) {
@@ -58,13 +57,13 @@ pub fn store(input: &[u8]) {
         }
         None => store.save_keys(&Zeroizing::new(rest.to_vec())).unwrap(),
     }
-    use_it(store);
+    Fate::of("record", use_it(store))
 }
 
-/// Everything that reads a record; errors are what is expected here.
-fn use_it(store: MemoryStore) {
+/// Everything that reads a record; errors are what is expected here. Says whether it opened.
+fn use_it(store: MemoryStore) -> bool {
     let Ok(mut home) = Replica::open(store) else {
-        return;
+        return false;
     };
     let scene = &*SCENE;
     let _ = home.check();
@@ -93,6 +92,7 @@ fn use_it(store: MemoryStore) {
     }
     let _ = home.pack();
     let _ = home.check();
+    true
 }
 
 pub(super) fn seeds() -> Vec<Vec<u8>> {
