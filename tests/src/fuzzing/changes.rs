@@ -18,6 +18,9 @@ const WAYS: [&str; 4] = [
     "content",
 ];
 
+/// First bytes from here on ask for every check, also when nothing was taken.
+const FULL: u8 = 0xc0;
+
 /// An envelope of Ana's with hostile content.
 pub fn changes(input: &[u8]) -> Option<Fate> {
     let (how, rest) = input.split_first()?;
@@ -39,7 +42,12 @@ pub fn changes(input: &[u8]) -> Option<Fate> {
     if taken {
         go_on(&mut world, scene.common);
     }
-    world.life_goes_on(scene);
+    // Ten times slower: not for everything that was refused.
+    if taken || *how >= FULL {
+        world.life_goes_on(scene);
+    } else {
+        world.agrees(scene);
+    }
     // What is compressed is hardly ever a change afterwards: there, being read is far enough.
     Fate::of(way, taken || how % 4 == 3 && is_read(&content))
 }
@@ -141,6 +149,8 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
     let content = of_several(scene);
     let small = zstd::bulk::compress(&content, 3).unwrap();
     all.push([&[2], content.as_slice()].concat());
+    // A change that says it is of somebody else: every check, for what is refused.
+    all.push([&[FULL + 1], craft::body(&craft::beginning(&scene.own))].concat());
     for (compression, rest) in [(Compression::None, &content), (Compression::Zstd, &small)] {
         all.push([&[3], join(compression, rest).as_slice()].concat());
     }

@@ -221,9 +221,8 @@ impl World {
         all
     }
 
-    /// Ben's devices hold the same, what he wrote is as he wrote it, and both can go on and be
-    /// opened again.
-    pub(super) fn life_goes_on(&mut self, scene: &Scene) {
+    /// Ben's devices hold the same, and what he wrote is as he wrote it.
+    pub(super) fn agrees(&mut self, scene: &Scene) {
         for who in [PHONE, LAPTOP] {
             let own = self.value(who, scene.own, "text");
             assert_eq!(own.as_deref(), Some("Ben's own"), "device {who}");
@@ -233,6 +232,11 @@ impl World {
             self.heads(LAPTOP),
             "they decide differently"
         );
+    }
+
+    /// They do, and both can go on and be opened again.
+    pub(super) fn life_goes_on(&mut self, scene: &Scene) {
+        self.agrees(scene);
         let before = self.heads(PHONE);
         for who in [PHONE, LAPTOP] {
             self.restart(who);
