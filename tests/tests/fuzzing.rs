@@ -1,6 +1,7 @@
 //! A bounded run of every fuzzing target: the seeds, what once showed a defect, and mutations that
 //! follow from one number. `tests/fuzz` runs the same targets for as long as you like.
 #![expect(
+    clippy::panic,
     clippy::unwrap_used,
     clippy::print_stdout,
     reason = "a test that fails should fail at the spot, and say what it did"

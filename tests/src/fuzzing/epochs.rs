@@ -62,10 +62,10 @@ pub fn epochs(input: &[u8]) -> Option<Fate> {
     };
     let mut world = scene.begin();
     let before = devices(&mut world);
-    let known = scene.rogue.known(&mut world);
+    let known = scene.rogue.known(&world);
     world.inject(&bytes);
     world.run();
-    let taken = scene.rogue.known(&mut world) != known;
+    let taken = scene.rogue.known(&world) != known;
     assert_eq!(devices(&mut world), before, "a key change is no link");
     world.life_goes_on(scene);
     assert_eq!(devices(&mut world), before, "a key change is no link");

@@ -33,7 +33,7 @@ pub struct Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { target, why, .. } = self;
-        write!(f, "{target}: {why}\n")?;
+        writeln!(f, "{target}: {why}")?;
         match self.round {
             Some(round) => write!(f, "mutation {round}, replay with AJAR_SEED={}", self.seed)?,
             None => write!(f, "a seed or an input that is kept")?,
@@ -155,6 +155,7 @@ pub fn run(target: &Target, seed: u64, inputs: usize) -> Result<Ran, Box<Finding
 
 /// One input, with what it may cost.
 fn one(target: &Target, input: &[u8]) -> Result<(Option<Fate>, Duration), String> {
+    forget_peak();
     let (before, began) = (peak_memory(), Instant::now());
     let fate = panics::of(|| (target.run)(input))?;
     let took = began.elapsed();
@@ -166,6 +167,11 @@ fn one(target: &Target, input: &[u8]) -> Result<(Option<Fate>, Duration), String
         return Err(format!("took {grown} bytes of memory"));
     }
     Ok((fate, took))
+}
+
+/// From here on the highest memory counts anew, where the system can do that.
+fn forget_peak() {
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 
 /// Highest resident memory of this process so far, in bytes; 0 where nothing says so.

@@ -38,7 +38,7 @@ fn collect(value: &Value, into: &mut Vec<Vec<u8>>) {
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
-    if text.is_empty() || text.len() % 2 != 0 {
+    if text.is_empty() || !text.len().is_multiple_of(2) {
         return None;
     }
     let pairs = text.as_bytes().chunks(2);
