@@ -101,13 +101,13 @@ fn of_change(scene: &Scene, change: Vec<u8>) -> Vec<u8> {
 }
 
 /// A change of the common document and beginnings of new ones: damage in one leaves the others.
-fn of_several(scene: &Scene) -> Vec<u8> {
+fn of_several(scene: &Scene, sample: &[u8]) -> Vec<u8> {
     let of = |doc: DocId, change: Vec<u8>| DocChanges {
         doc,
         incarnation: 0,
         changes: vec![change],
     };
-    let mut docs = vec![of(scene.common, SAMPLES[0].0.clone())];
+    let mut docs = vec![of(scene.common, sample.to_vec())];
     docs.extend(scene.fresh.map(|doc| of(doc, craft::beginning(&doc))));
     docs.sort_by_key(|one| one.doc);
     let content = Changes {
@@ -146,9 +146,11 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         all.push(structured);
         all.push([&[1], craft::body(change)].concat());
     }
-    let content = of_several(scene);
+    for (change, _) in SAMPLES.iter() {
+        all.push([&[2], of_several(scene, change).as_slice()].concat());
+    }
+    let content = of_several(scene, &SAMPLES[0].0);
     let small = zstd::bulk::compress(&content, 3).unwrap();
-    all.push([&[2], content.as_slice()].concat());
     // A change that says it is of somebody else: every check, for what is refused.
     all.push([&[FULL + 1], craft::body(&craft::beginning(&scene.own))].concat());
     for (compression, rest) in [(Compression::None, &content), (Compression::Zstd, &small)] {

@@ -101,7 +101,7 @@ pub const TARGETS: [Target; 12] = [
     },
     target("sealed", sealed, sealed::seeds, 8000),
     target("chain", chain, chain::seeds, 8000),
-    target("epochs", epochs, epochs::seeds, 300),
+    target("epochs", epochs, epochs::seeds, 500),
     target("changes", changes, changes::seeds, 2000),
     target("packs", packs, packs::seeds, 4000),
     target("store", store, store::seeds, 2000),

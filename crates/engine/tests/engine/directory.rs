@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use ajar_engine::outbox::Edit;
+use ajar_engine::outbox::{ChangeError, Edit};
 use ajar_engine::store::{Batch, Key, Marker, MemoryStore, Store, StoreError};
-use ajar_engine::{Misuse, Ownership, Replica};
+use ajar_engine::{EngineError, Misuse, Ownership, Replica};
 use ajar_protocol::DocId;
 use ajar_protocol::codec::{Reader, Writer};
 use automerge::transaction::Transactable;
@@ -179,6 +179,13 @@ fn a_damaged_row_that_claims_every_byte_there_is_stops_neither_snapshots_nor_wha
     store.commit(batch).unwrap();
     world.restart(ANA);
     world.connect(ANA);
+    let refused = world.edit(ANA, ids[1], |tx| tx.put(ROOT, "title", "Snow"));
+    assert!(matches!(
+        refused,
+        Err(ChangeError::Engine(EngineError::Misuse(
+            Misuse::LimitReached
+        )))
+    ));
     let theirs = world.new_doc(BEN, Ownership::Mine);
     world.put(BEN, ids[0], "title", "Hail");
     world.put(BEN, theirs, "title", "Fog");
