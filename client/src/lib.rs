@@ -18,7 +18,7 @@ mod lines;
 mod names;
 mod notices;
 mod output;
-mod photo;
+pub mod photo;
 mod records;
 pub mod report;
 mod summaries;

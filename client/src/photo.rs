@@ -52,6 +52,43 @@ pub(crate) fn prepare(path: &Path, original: bool) -> Result<Prepared, Failure> 
     if original {
         return keep_original(path, bytes, media);
     }
+    let Stripped {
+        media,
+        size,
+        bytes,
+        thumb,
+    } = stripped(path, &bytes)?;
+    Ok(Prepared {
+        bytes,
+        media,
+        size: Some(size),
+        name: None,
+        original: false,
+        thumb,
+    })
+}
+
+/// A picture written anew: nothing of the file it was is left but what can be seen.
+pub struct Stripped {
+    /// JPEG or PNG.
+    pub media: MediaType,
+    /// Width and height, upright, in pixels.
+    pub size: (u32, u32),
+    /// The file.
+    pub bytes: Zeroizing<Vec<u8>>,
+    /// A small JPEG of it, if that could be made.
+    pub thumb: Option<Zeroizing<Vec<u8>>>,
+}
+
+/// Makes bytes ready to be kept as a picture, as it is done with a file that is handed in. `None`
+/// when they are no picture, a damaged one, or too large a one.
+#[must_use]
+pub fn strip(bytes: &[u8]) -> Option<Stripped> {
+    stripped(Path::new("photo"), bytes).ok()
+}
+
+fn stripped(path: &Path, bytes: &[u8]) -> Result<Stripped, Failure> {
+    let media = media_of(bytes);
     let format = match media {
         MediaType::Jpeg => ImageFormat::Jpeg,
         MediaType::Png => ImageFormat::Png,
@@ -66,19 +103,17 @@ pub(crate) fn prepare(path: &Path, original: bool) -> Result<Prepared, Failure> 
                 .hint("Save it as a JPEG first, or keep it byte for byte with --original."));
         }
     };
-    let picture = decode(path, &bytes, format)?;
+    let picture = decode(path, bytes, format)?;
     let (media, written) =
         write_anew(&picture, format).map_err(|error| unreadable(path, &error))?;
     if written.len() as u64 > FILE_MAX {
         return Err(too_large(path));
     }
-    Ok(Prepared {
-        size: Some((picture.width(), picture.height())),
+    Ok(Stripped {
+        media,
+        size: (picture.width(), picture.height()),
         thumb: thumb_of(&picture),
         bytes: written,
-        media,
-        name: None,
-        original: false,
     })
 }
 

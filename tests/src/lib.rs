@@ -12,6 +12,7 @@
 pub mod canary;
 pub mod client;
 pub mod devices;
+pub mod fuzzing;
 pub mod initial;
 pub mod liar;
 pub mod library;

@@ -504,7 +504,7 @@ impl<S: Store> Replica<S> {
             let empty = Loaded::empty();
             let loaded = match &row {
                 Some(row) => {
-                    if row.bytes + size > documents::MAX_DOCUMENT_BYTES {
+                    if row.bytes.saturating_add(size) > documents::MAX_DOCUMENT_BYTES {
                         return Ok(Content::Refused);
                     }
                     self.cache.load(row, &mut self.store, &self.pending.batch)?

@@ -213,7 +213,8 @@ impl<S: Store> Replica<S> {
         if raw.len() > limits::CHANGES_PLAINTEXT - 4096 || prescan::prescan(&raw).is_err() {
             return Err(EngineError::from(Misuse::TooLarge).into());
         }
-        if too_many_ops || bytes + raw.len() as u64 > documents::MAX_DOCUMENT_BYTES {
+        let after = bytes.saturating_add(raw.len() as u64);
+        if too_many_ops || after > documents::MAX_DOCUMENT_BYTES {
             return Err(EngineError::from(Misuse::LimitReached).into());
         }
         if row.is_none() {

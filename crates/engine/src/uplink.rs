@@ -387,6 +387,13 @@ impl<S: Store> Replica<S> {
             } else {
                 self.notice(now, NoticeKind::RolledBack);
             }
+        } else if held > self.progress.delivered
+            && frontier.of(&own) == self.progress.frontier.of(&own)
+        {
+            // It was stored, and the connection broke before that was confirmed. Nothing is left
+            // to be sent whose confirmation would say so.
+            self.progress.delivered = held;
+            self.pending.progress = true;
         }
         let next_at_relay = |party: PartyId| {
             chains

@@ -259,13 +259,15 @@ impl Directory {
     /// A new row in the next place.
     fn append(&mut self, doc: DocId, store: &mut dyn Store) -> Result<DocMeta, EngineError> {
         let place = self.counts.places;
+        let places = place.checked_add(1);
+        let places = places.ok_or(EngineError::Damaged("the directory of documents"))?;
         let number = place / PER_PAGE;
         if place.is_multiple_of(PER_PAGE) {
             self.pages.insert(number, Vec::new());
         }
         self.page(number, store)?.push(doc);
         self.changed.insert(number);
-        self.counts.places += 1;
+        self.counts.places = places;
         Ok(DocMeta::new(doc, place))
     }
 
@@ -281,8 +283,10 @@ impl Directory {
         let exists = |row: Option<DocMeta>| u32::from(row.is_some_and(|row| row.exists()));
         let has_row = |row: Option<DocMeta>| u32::from(row.is_some());
         let counts = &mut self.counts;
-        counts.rows = (counts.rows + has_row(after)).saturating_sub(has_row(before));
-        counts.existing = (counts.existing + exists(after)).saturating_sub(exists(before));
+        // What was kept of these may be damaged.
+        let next = |count: u32, more, less| count.saturating_add(more).saturating_sub(less);
+        counts.rows = next(counts.rows, has_row(after), has_row(before));
+        counts.existing = next(counts.existing, exists(after), exists(before));
     }
 
     fn keep(&mut self, doc: DocId, row: Option<DocMeta>, dirty: bool) {

@@ -180,12 +180,14 @@ impl<S: Store> Replica<S> {
         let mut todo: Vec<(u32, Vec<DocId>)> = Vec::new();
         let mut bytes = 0;
         for ((shelf, doc), size) in docs {
-            let fits = |at: u32| section(at) == section(shelf) && bytes + size <= PACK_BYTES;
+            // A damaged row may claim any size.
+            let with = size.saturating_add(bytes);
+            let fits = |at: u32| section(at) == section(shelf) && with <= PACK_BYTES;
             match todo.last_mut() {
                 Some((at, pack)) if fits(*at) => {
                     *at = shelf;
                     pack.push(doc);
-                    bytes += size;
+                    bytes = with;
                 }
                 _ => {
                     todo.push((shelf, vec![doc]));
@@ -404,9 +406,9 @@ impl<S: Store> Replica<S> {
     /// Adds a pack to the list, with its documents.
     pub(crate) fn add_pack(&mut self, pack: PackRef, docs: &[DocId]) -> Result<(), EngineError> {
         let number = self.folded.base.number();
-        let mut bytes = 0;
+        let mut bytes = 0_u64;
         for doc in docs {
-            bytes += self.row(doc)?.map_or(0, |row| row.bytes);
+            bytes = bytes.saturating_add(self.row(doc)?.map_or(0, |row| row.bytes));
             self.file(doc, 0, number)?;
         }
         self.list_pack(pack, number, docs, bytes);

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use ajar_engine::outbox::Edit;
+use ajar_engine::outbox::{ChangeError, Edit};
 use ajar_engine::store::{Batch, Key, Marker, MemoryStore, Store, StoreError};
-use ajar_engine::{Misuse, Ownership, Replica};
+use ajar_engine::{EngineError, Misuse, Ownership, Replica};
 use ajar_protocol::DocId;
 use ajar_protocol::codec::{Reader, Writer};
 use automerge::transaction::Transactable;
@@ -160,6 +160,62 @@ fn a_write_that_fails_leaves_the_directory_as_the_store_holds_it() {
     assert_eq!(world.devices[BEN].home.status().documents, 65);
     world.restart(ANA);
     assert_eq!(world.devices[ANA].home.status().documents, 65);
+}
+
+/// Found by fuzzing: adding it up ended the program.
+#[test]
+fn a_damaged_row_that_claims_every_byte_there_is_stops_neither_snapshots_nor_what_comes_in() {
+    let mut world = World::online(203);
+    let ids = write_many(&mut world, 2);
+    world.run();
+    let store = &mut world.devices[ANA].store;
+    let mut batch = Batch::default();
+    for doc in &ids {
+        let mut row = store.load(&Key::DocRow(*doc)).unwrap().unwrap();
+        // Behind the version, the place, the generation and the number of chunks.
+        row[13..21].fill(0xff);
+        batch.put(Key::DocRow(*doc), row);
+    }
+    store.commit(batch).unwrap();
+    world.restart(ANA);
+    world.connect(ANA);
+    let refused = world.edit(ANA, ids[1], |tx| tx.put(ROOT, "title", "Snow"));
+    assert!(matches!(
+        refused,
+        Err(ChangeError::Engine(EngineError::Misuse(
+            Misuse::LimitReached
+        )))
+    ));
+    let theirs = world.new_doc(BEN, Ownership::Mine);
+    world.put(BEN, ids[0], "title", "Hail");
+    world.put(BEN, theirs, "title", "Fog");
+    world.run();
+    assert_eq!(world.value(ANA, theirs, "title").as_deref(), Some("Fog"));
+    let ana = &mut world.devices[ANA].home;
+    ana.begin_snapshot().unwrap();
+    assert!(ana.next_pack().unwrap().is_some());
+}
+
+/// Found by fuzzing: counting on ended the program.
+#[test]
+fn damaged_counts_are_an_error_for_a_new_document_and_nothing_for_the_others() {
+    let mut world = World::online(204);
+    let ids = write_many(&mut world, 2);
+    let store = &mut world.devices[ANA].store;
+    let mut progress = store.load(&Key::Frontier).unwrap().unwrap();
+    // The counts are the last three numbers.
+    let at = progress.len() - 12;
+    progress[at..].fill(0xff);
+    let mut batch = Batch::default();
+    batch.put(Key::Frontier, progress);
+    store.commit(batch).unwrap();
+    world.restart(ANA);
+    world.put(ANA, ids[1], "title", "Hail");
+    assert_eq!(world.value(ANA, ids[1], "title").as_deref(), Some("Hail"));
+    let new = world.new_doc(ANA, Ownership::Mine);
+    let refused = world.edit(ANA, new, |tx| tx.put(ROOT, "title", "Fog"));
+    assert!(refused.is_err());
+    assert_eq!(world.value(ANA, ids[1], "title").as_deref(), Some("Hail"));
 }
 
 /// Rewrites a store as version 3 of the state had it: the directory as pages of 32 rows.

@@ -294,6 +294,25 @@ fn acknowledgements_show_what_ben_has_also_after_a_restart() {
     assert_eq!(world.devices[ANA].home.status().confirmed_by_partner, 3);
 }
 
+/// Found by fuzzing: the status said that it was waiting, until Ana wrote again.
+#[test]
+fn what_the_relay_stored_before_the_connection_broke_counts_as_delivered_afterwards() {
+    let mut world = World::online(14);
+    let doc = world.new_doc(ANA, Ownership::Common);
+    world.put(ANA, doc, "n", "1");
+    world.run();
+    world.put(ANA, doc, "n", "2");
+    // It is at the relay; that it was stored is not heard of here.
+    world.disconnect(ANA);
+    let status = world.devices[ANA].home.status();
+    assert_eq!((status.kept, status.delivered), (3, 2));
+    world.connect(ANA);
+    world.run();
+    assert_eq!(world.devices[ANA].home.status().delivered, 3);
+    world.restart(ANA);
+    assert_eq!(world.devices[ANA].home.status().delivered, 3);
+}
+
 #[test]
 fn anas_laptop_reads_everything_and_writes_as_ana() {
     let mut world = World::online(13);
