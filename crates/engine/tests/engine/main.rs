@@ -53,6 +53,8 @@ mod rogue;
 #[cfg(test)]
 mod schedule;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod snapshots;
 #[cfg(test)]
 mod store_failures;
