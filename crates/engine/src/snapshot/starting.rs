@@ -225,7 +225,12 @@ impl<S: Store> Replica<S> {
                 }
                 self.try_waiting_epochs(now)?;
                 let trim = trim.map(|record| record.encode()).unwrap_or_default();
-                self.start_from(now, name, snapshot, trim)
+                self.start_from(now, name, snapshot, trim)?;
+                // Everything may have been burned: then there is no pack to wait for.
+                match self.starting.take_if(|starting| starting.left.is_empty()) {
+                    Some(starting) => self.end_start(now, starting, send),
+                    None => Ok(()),
+                }
             }
             (None, None) => {
                 self.subscribe_anew(send);

@@ -259,3 +259,22 @@ fn a_disk_that_fills_up_at_a_step_of_a_burn_leaves_it_to_be_done() {
     }
     world.assert_converged();
 }
+
+/// There is no pack with which the beginning could end.
+#[test]
+fn a_laptop_begins_where_everything_was_burned() {
+    let mut world = World::online(11);
+    let doc = world.new_doc(ANA, Ownership::Mine);
+    world.put(ANA, doc, "text", "CANARY-regretted");
+    world.run();
+    burn(&mut world, ANA, &[doc]);
+    world.rest();
+    assert!(world.devices[ANA].home.burns()[0].keys_destroyed);
+    let laptop = world.link(ANA);
+    world.assert_converged();
+    let next = world.new_doc(laptop, Ownership::Mine);
+    world.put(laptop, next, "text", "another day");
+    world.run();
+    world.assert_converged();
+    assert!(world.value(BEN, next, "text").is_some());
+}
