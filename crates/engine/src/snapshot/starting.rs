@@ -61,6 +61,17 @@ pub struct StartProgress {
     pub of: usize,
 }
 
+/// Whether the keys that a snapshot destroys are destroyed already: until the relay has given up
+/// what they open, somebody who was away may still bring something under one of them, and whoever
+/// began without the key could never read it.
+fn keys_are_given_up(snapshot: &Snapshot, trim: Option<&TrimRecord>) -> bool {
+    let mut retired = snapshot.retired.iter();
+    retired.all(|epoch| {
+        let place = (epoch.device, epoch.counter);
+        trim.is_some_and(|record| record.statement.retired.contains(&place))
+    })
+}
+
 impl<S: Store> Replica<S> {
     /// Whether this device should begin from a snapshot rather than from the log.
     pub(crate) fn is_new_here(&self) -> bool {
@@ -204,6 +215,9 @@ impl<S: Store> Replica<S> {
             let further =
                 extent(&snapshot.cover) > best.as_ref().map_or(0, |(_, best)| extent(&best.cover));
             if !reaches_log || !further || !self.heads_are_ours(&snapshot) {
+                continue;
+            }
+            if !keys_are_given_up(&snapshot, boot.trim.as_ref()) {
                 continue;
             }
             if self.is_vouched_for(&name, &snapshot, &boot)? || self.folded.trusts_partner {

@@ -260,6 +260,30 @@ fn a_disk_that_fills_up_at_a_step_of_a_burn_leaves_it_to_be_done() {
     world.assert_converged();
 }
 
+/// Whoever began from the snapshot of the burn had no old key, and waited for ever.
+#[test]
+fn a_laptop_that_is_linked_during_a_burn_reads_what_comes_late_under_the_old_key() {
+    let (mut world, doc, others) = regretted(10);
+    world.disconnect(BEN);
+    world.put(BEN, others[1], "meanwhile", "on a train");
+    burn(&mut world, ANA, &[doc]);
+    world.rest();
+    let laptop = world.link_offline(ANA);
+    world.connect(laptop);
+    world.run();
+    world.rest();
+    world.connect(BEN);
+    world.run();
+    world.rest();
+    world.assert_converged();
+    assert!(world.value(laptop, others[1], "meanwhile").is_some());
+    for who in [ANA, BEN, laptop] {
+        assert_eq!(world.value(who, doc, "text"), None);
+        let status = world.devices[who].home.burns().remove(0);
+        assert!(status.keys_destroyed, "{who}: {status:?}");
+    }
+}
+
 /// There is no pack with which the beginning could end.
 #[test]
 fn a_laptop_begins_where_everything_was_burned() {
