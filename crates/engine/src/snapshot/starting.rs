@@ -228,8 +228,8 @@ impl<S: Store> Replica<S> {
         }
         match (best, boot.trim) {
             (Some((name, snapshot)), trim) => {
-                let gain = extent(&snapshot.cover) > extent(&self.progress.frontier);
-                if !gain {
+                // How much was written here meanwhile says nothing about what the others wrote.
+                if reaches(&self.progress.frontier, &snapshot.cover) {
                     self.subscribe_anew(send);
                     return Ok(());
                 }

@@ -180,6 +180,32 @@ fn two_devices_make_a_snapshot_at_once_and_no_harm_is_done() {
     world.assert_converged();
 }
 
+/// It had written more than the others, and asked the relay for the same again and again.
+#[test]
+fn a_device_that_wrote_more_while_it_was_away_than_all_others_jumps_too() {
+    let (mut world, docs) = written(13, 3);
+    let laptop = world.link(ANA);
+    world.disconnect(laptop);
+    let diary = world.new_doc(laptop, Ownership::Mine);
+    for n in 0..60 {
+        world.put(laptop, diary, &format!("{n}"), "on a train");
+    }
+    world.put(ANA, docs[0], "more", "words");
+    world.run();
+    world.snapshot(ANA);
+    world.compare(BEN).unwrap();
+    world.put(BEN, docs[1], "last", "words");
+    world.run();
+    world.pass(WEEK);
+    world.rest();
+    assert!(world.relay.trim.is_some());
+    world.connect(laptop);
+    world.run();
+    world.start(laptop);
+    world.assert_converged();
+    assert!(world.value(BEN, diary, "59").is_some());
+}
+
 #[test]
 fn a_snapshot_after_little_writing_uses_the_packs_of_the_last_one_again() {
     let (mut world, docs) = written(6, 4);
