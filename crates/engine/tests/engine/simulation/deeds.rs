@@ -118,14 +118,15 @@ impl Town {
     fn put(&mut self, who: usize, doc: DocId, key: &str, value: &str) -> Result<bool, Failure> {
         let seat = &self.seats[who];
         let (device, space) = (seat.device, seat.space);
-        let before = seat.home.as_ref().map(|home| home.frontier().counter(&device));
+        let before = seat
+            .home
+            .as_ref()
+            .map(|home| home.frontier().counter(&device));
         if self.defect == Some(Defect::DiskLies) && space == SHARED {
             seat.disk.fail_at(0, Fault::Lies);
         }
         let outputs = self.act(who, "write", |home, now, rng| {
-            let put = |tx: &mut automerge::transaction::Transaction<'_>| {
-                tx.put(ROOT, key, value)
-            };
+            let put = |tx: &mut automerge::transaction::Transaction<'_>| tx.put(ROOT, key, value);
             match home.change(now, rng, doc, put) {
                 Ok(((), outputs)) => Ok(outputs),
                 Err(ChangeError::Engine(error)) => Err(error),
@@ -178,6 +179,14 @@ impl Town {
         let text = self.canary(mark);
         if let Some(doc) = self.new_doc(who, ownership)? {
             self.put(who, doc, "text", &text)?;
+        }
+        Ok(())
+    }
+
+    /// Something that is written when all is well.
+    pub(super) fn last_words(&mut self, who: usize) -> Result<(), Failure> {
+        if !self.seats[who].lost {
+            self.write_new(who, &mut Dice::new(self.plan.seed, who as u64))?;
         }
         Ok(())
     }
@@ -284,7 +293,9 @@ impl Town {
         self.ledger.burn_tried.insert(doc);
         let outputs = match self.defect == Some(Defect::BurnForgets) {
             true => self.act(who, "rotate", |home, now, rng| home.rotate(now, rng))?,
-            false => self.act(who, "burn", |home, now, rng| home.burn(now, rng, &[doc], &[]))?,
+            false => self.act(who, "burn", |home, now, rng| {
+                home.burn(now, rng, &[doc], &[])
+            })?,
         };
         let Some(outputs) = outputs else {
             return Ok(());
@@ -320,10 +331,9 @@ impl Town {
         })?;
         let half = offered.unwrap();
         let request = half.request();
-        let proposed =
-            self.act_and_send(who, "propose", |home, now, _| {
-                home.propose_device(now, &request)
-            })?;
+        let proposed = self.act_and_send(who, "propose", |home, now, _| {
+            home.propose_device(now, &request)
+        })?;
         if proposed {
             let device = request.keys.id();
             self.seats[who].linking = Some(Linking { half, device });
@@ -334,7 +344,9 @@ impl Town {
     /// The new device is in the chain: the key changes, and it is given the space.
     pub(super) fn go_on_linking(&mut self, who: usize) -> Result<(), Failure> {
         let seat = &mut self.seats[who];
-        let Some(home) = &seat.home else { return Ok(()) };
+        let Some(home) = &seat.home else {
+            return Ok(());
+        };
         let there = |linking: &mut Linking| home.is_active(&linking.device);
         let Some(linking) = seat.linking.take_if(there) else {
             return Ok(());
@@ -349,7 +361,11 @@ impl Town {
             Ok(space) => {
                 let (person, kind) = (self.seats[who].person, self.seats[who].space);
                 let new = self.settle_in(person, kind, space).unwrap();
-                self.say(format!("{} is linked by {}", self.name(new), self.name(who)));
+                self.say(format!(
+                    "{} is linked by {}",
+                    self.name(new),
+                    self.name(who)
+                ));
                 Ok(())
             }
             Err(error) => Err(self.fail(Rule::Sound, format!("a pack was refused: {error}"))),
@@ -440,7 +456,9 @@ impl Town {
             return Err(self.fail(Rule::Sound, what));
         }
         self.tell_all(relay, &id, &answer.to_others);
-        let new = self.settle_in(person, space, recovery.into_space()).unwrap();
+        let new = self
+            .settle_in(person, space, recovery.into_space())
+            .unwrap();
         self.ledger.recoveries += 1;
         self.say(format!("{} comes by the words", self.name(new)));
         Ok(())
@@ -482,8 +500,9 @@ impl Town {
                     return Ok(());
                 }
             }
-            let finished =
-                self.act(who, "chores", |home, now, rng| home.finish_snapshot(now, rng))?;
+            let finished = self.act(who, "chores", |home, now, rng| {
+                home.finish_snapshot(now, rng)
+            })?;
             match finished {
                 Some(Some(outputs)) => {
                     self.say(format!("{}: a snapshot is made", self.name(who)));
@@ -494,20 +513,18 @@ impl Town {
                 Some(None) => {}
                 None => {
                     self.seats[who].makes_snapshot = false;
-                    return self.act(who, "chores", |home, _, _| {
-                        home.give_up_snapshot();
-                        Ok(())
-                    })
-                    .map(drop);
+                    return self
+                        .act(who, "chores", |home, _, _| {
+                            home.give_up_snapshot();
+                            Ok(())
+                        })
+                        .map(drop);
                 }
             }
         }
     }
 
-    fn opened(
-        &self,
-        pack: &PackRef,
-    ) -> Result<ajar_engine::snapshot::pack::OpenedPack, Failure> {
+    fn opened(&self, pack: &PackRef) -> Result<ajar_engine::snapshot::pack::OpenedPack, Failure> {
         let Some(sealed) = self.blobs.get(&pack.blob) else {
             return Err(self.fail(Rule::Sound, "a pack was never uploaded"));
         };
@@ -552,11 +569,18 @@ impl Town {
             self.go_on_with_snapshot(who)?;
         }
         while self.seats[who].home.as_ref().is_some_and(Replica::sweeps) {
-            if self.act(who, "chores", |home, _, _| home.sweep())?.is_none() {
+            if self
+                .act(who, "chores", |home, _, _| home.sweep())?
+                .is_none()
+            {
                 return Ok(());
             }
         }
-        if self.seats[who].home.as_ref().is_some_and(Replica::owes_scrub) {
+        if self.seats[who]
+            .home
+            .as_ref()
+            .is_some_and(Replica::owes_scrub)
+        {
             self.act(who, "chores", |home, _, _| home.scrubbed())?;
         }
         Ok(())
@@ -574,15 +598,19 @@ impl Town {
                 self.hang_up(who);
             }
         }
-        let told = self.seats.iter().filter(|seat| seat.person == person).all(|seat| {
-            let relay = self.relays[at].spaces.get(&self.spaces[seat.space]);
-            let (Some(home), Some(relay)) = (&seat.home, relay) else {
-                return seat.lost;
-            };
-            let ours = home.own_chain();
-            let theirs = relay.chains.iter().find(|chain| chain.id() == ours.id());
-            theirs.is_some_and(|theirs| theirs.head() == ours.head())
-        });
+        let told = self
+            .seats
+            .iter()
+            .filter(|seat| seat.person == person)
+            .all(|seat| {
+                let relay = self.relays[at].spaces.get(&self.spaces[seat.space]);
+                let (Some(home), Some(relay)) = (&seat.home, relay) else {
+                    return seat.lost;
+                };
+                let ours = home.own_chain();
+                let theirs = relay.chains.iter().find(|chain| chain.id() == ours.id());
+                theirs.is_some_and(|theirs| theirs.head() == ours.head())
+            });
         if !told {
             return;
         }
@@ -610,7 +638,11 @@ impl Town {
             (seat.lost, seat.home) = (true, None);
         }
         let copy = self.copy_of(who, disk);
-        self.say(format!("{} is a copy of {}", self.name(copy), self.name(who)));
+        self.say(format!(
+            "{} is a copy of {}",
+            self.name(copy),
+            self.name(who)
+        ));
         self.open(copy)
     }
 }

@@ -62,6 +62,9 @@ fn run(plan: &Plan, defect: Option<Defect>) -> Run {
     let live = || {
         let mut town = Town::new(plan.clone(), defect, Rc::clone(&trace));
         let lived = town.live();
+        if lived.is_err() {
+            town.describe();
+        }
         *changes.borrow_mut() = town.ledger.changes();
         lived
     };
@@ -105,6 +108,7 @@ fn minimise(plan: &Plan, defect: Option<Defect>, rule: Rule) -> Plan {
 impl Town {
     /// From the first step to the last rule.
     fn live(&mut self) -> Result<(), Failure> {
+        self.say(format!("{:?}", self.plan.traits));
         let mut at = Duration::from_secs(1);
         for number in 0..self.plan.steps.len() {
             at += self.plan.steps[number].after;
@@ -138,6 +142,16 @@ impl Town {
             self.open(who)?;
         }
         self.run()?;
+        self.wait()?;
+        // A key that a device lacks may come with the next words of somebody who has it.
+        for who in (0..self.seats.len()).rev() {
+            self.last_words(who)?;
+            self.run()?;
+        }
+        self.wait()
+    }
+
+    fn wait(&mut self) -> Result<(), Failure> {
         let mut before = None;
         // What waits for days, waits now.
         for round in 0..60 {

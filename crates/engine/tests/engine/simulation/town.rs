@@ -236,7 +236,8 @@ impl Town {
 
     pub(super) fn later(&mut self, after: Duration, what: Happening) {
         self.number += 1;
-        self.queue.insert((self.now.elapsed + after, self.number), what);
+        self.queue
+            .insert((self.now.elapsed + after, self.number), what);
     }
 
     fn at(&mut self, moment: Duration, what: Happening) {
@@ -251,11 +252,14 @@ impl Town {
 
     /// Everything that is to happen happens, and what follows from it.
     pub(super) fn run(&mut self) -> Result<(), Failure> {
-        for _ in 0..100_000 {
+        for left in (0..20_000).rev() {
             let Some(((at, _), what)) = self.queue.pop_first() else {
                 return Ok(());
             };
             self.pass_to(at);
+            if left < 60 {
+                self.say(format!("{what:?}"));
+            }
             match what {
                 Happening::Step(number) => {
                     self.step(number)?;
@@ -328,9 +332,8 @@ impl Town {
 
     fn send_down(&mut self, number: u64, messages: &[RelayMsg]) {
         for message in messages {
-            let twice = !self.calm
-                && may_come_twice(message)
-                && self.dice.chance(self.plan.traits.twice);
+            let twice =
+                !self.calm && may_come_twice(message) && self.dice.chance(self.plan.traits.twice);
             for _ in 0..=usize::from(twice) {
                 let delay = delay(&mut self.dice, &self.plan.traits);
                 if let Some(conn) = self.conns.get_mut(&number) {
@@ -370,7 +373,8 @@ impl Town {
             match what {
                 Up::Introduction(messages) => {
                     for message in messages {
-                        self.relays[relay].hear(&space, message);
+                        let answer = self.relays[relay].hear(&space, message);
+                        self.tell_all(relay, &space, &answer.to_others);
                     }
                 }
                 Up::Login => {
@@ -411,7 +415,10 @@ impl Town {
         }
         self.send_down(number, &answer.to_sender);
         // The sender knows already.
-        let was_live = self.conns.get_mut(&number).map(|conn| std::mem::take(&mut conn.live));
+        let was_live = self
+            .conns
+            .get_mut(&number)
+            .map(|conn| std::mem::take(&mut conn.live));
         self.tell_all(relay, space, &answer.to_others);
         if let (Some(conn), Some(live)) = (self.conns.get_mut(&number), was_live) {
             conn.live = live;
@@ -624,15 +631,24 @@ impl Town {
         };
         let last = document.get_changes(&[]).into_iter();
         let last: Vec<_> = last
-            .map(|change| (change.hash(), change.deps().to_vec(), change.actor_id().clone()))
+            .map(|change| {
+                (
+                    change.hash(),
+                    change.deps().to_vec(),
+                    change.actor_id().clone(),
+                )
+            })
             .filter(|(hash, ..)| !self.ledger.knows(hash))
             .collect();
         for (hash, deps, actor) in last {
             if home.device_of_actor(&doc, actor.to_bytes()) == Some(seat.device) {
                 let counter = home.frontier().counter(&seat.device);
-                let envelope = (1..=counter)
-                    .rev()
-                    .find_map(|n| home.envelope(&seat.device, n).ok().flatten().filter(is_changes));
+                let envelope = (1..=counter).rev().find_map(|n| {
+                    home.envelope(&seat.device, n)
+                        .ok()
+                        .flatten()
+                        .filter(is_changes)
+                });
                 if let Some(envelope) = envelope {
                     self.ledger
                         .kept(who, seat.space, doc, hash, deps, &envelope);
