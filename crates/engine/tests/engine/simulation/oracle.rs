@@ -13,7 +13,7 @@ use automerge::{ChangeHash, ReadDoc};
 use memchr::memmem;
 
 use super::Failure;
-use super::plan::KNOWN;
+use super::plan::ALARMS;
 use super::town::{Home, SHARED, Seat, Town};
 use crate::toy_relay::ToyRelay;
 
@@ -602,7 +602,7 @@ impl Town {
 
     fn examine_notices(&mut self) -> Result<(), Failure> {
         let moved = self.relay_of[0] > 0;
-        let told_all = std::env::var_os(KNOWN).is_some();
+        let told_all = std::env::var_os(ALARMS).is_some();
         // A removed device is told what it cannot open, and why.
         let members: Vec<usize> = (0..self.spaces.len())
             .flat_map(|space| self.members(space))
@@ -616,7 +616,7 @@ impl Town {
                     // Known: a device that has taken in nothing of others yet is sent epochs of
                     // devices whose links it has not been sent, and calls them damaged.
                     NoticeKind::DamagedData => !told_all && self.plan.traits.has_newcomers(),
-                    // Known: see `KNOWN`.
+                    // Known: see `ALARMS`.
                     NoticeKind::SnapshotDiffers { .. } => !told_all && self.plan.traits.burns,
                     // What stands on words beyond a cut-off is left out, and that is said.
                     NoticeKind::Unopenable { .. } => self.has_removed(seat.space),
