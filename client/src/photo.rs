@@ -225,6 +225,7 @@ fn decode(path: &Path, bytes: &[u8], format: ImageFormat) -> Result<DynamicImage
     let orientation = decoder.orientation().map_err(failed)?;
     let mut picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
     picture.apply_orientation(orientation);
+    hide_transparent(&mut picture);
     Ok(picture)
 }
 
@@ -279,6 +280,22 @@ fn write_anew(
     }
     jpeg(&picture.to_rgb8(), QUALITY, &mut out)?;
     Ok((MediaType::Jpeg, out))
+}
+
+/// Many editors keep the colours of what somebody has erased to transparency.
+fn hide_transparent(picture: &mut DynamicImage) {
+    fn clear<T: Copy + Default + PartialEq, const N: usize>(pixel: &mut [T; N]) {
+        if pixel.last() == Some(&T::default()) {
+            *pixel = [T::default(); N];
+        }
+    }
+    match picture {
+        DynamicImage::ImageLumaA8(pixels) => pixels.pixels_mut().for_each(|p| clear(&mut p.0)),
+        DynamicImage::ImageLumaA16(pixels) => pixels.pixels_mut().for_each(|p| clear(&mut p.0)),
+        DynamicImage::ImageRgba8(pixels) => pixels.pixels_mut().for_each(|p| clear(&mut p.0)),
+        DynamicImage::ImageRgba16(pixels) => pixels.pixels_mut().for_each(|p| clear(&mut p.0)),
+        _ => {}
+    }
 }
 
 fn jpeg(picture: &RgbImage, quality: u8, out: &mut Vec<u8>) -> Result<(), ImageError> {

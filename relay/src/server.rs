@@ -1,12 +1,12 @@
 //! The relay as a whole: opens the store, listens, serves, and stops cleanly.
 
 use std::future::Future;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ajar_protocol::address::RelayAddress;
-use quinn::{Endpoint, VarInt};
+use quinn::{Endpoint, TokioRuntime, VarInt};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -198,15 +198,19 @@ pub async fn serve_on(
 
 fn listen(config: &Config, identity: &Identity) -> Result<Endpoint, ServeError> {
     let server = tls::server_config(identity)?;
-    match Endpoint::server(server.clone(), config.listen) {
+    let bound = match UdpSocket::bind(config.listen) {
         // A machine without IPv6 cannot listen on `[::]`; all of IPv4 is what is left.
         Err(_) if config.listen.is_ipv6() && config.listen.ip().is_unspecified() => {
-            let listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, config.listen.port()));
-            Endpoint::server(server, listen).map_err(|source| ServeError::Listen { listen, source })
+            UdpSocket::bind((Ipv4Addr::UNSPECIFIED, config.listen.port()))
         }
-        other => other.map_err(|source| ServeError::Listen {
-            listen: config.listen,
-            source,
-        }),
-    }
+        other => other,
+    };
+    let endpoint = bound.and_then(|socket| {
+        let own = tls::endpoint_config(identity);
+        Endpoint::new(own, Some(server), socket, Arc::new(TokioRuntime))
+    });
+    endpoint.map_err(|source| ServeError::Listen {
+        listen: config.listen,
+        source,
+    })
 }

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use ajar_protocol::{limits, version};
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{ServerConfig, TransportConfig, VarInt};
+use quinn::{EndpointConfig, ServerConfig, TransportConfig, VarInt};
+use quinn_proto::HashedConnectionIdGenerator;
+use ring::hmac;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::AlwaysResolvesServerRawPublicKeys;
 use rustls::sign::CertifiedKey;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::identity::Identity;
@@ -32,6 +35,27 @@ const STRANGER_WINDOW: u32 = 64 << 10;
 pub(crate) const MEMBER_WINDOW: u32 = 1_250_000;
 /// A connection without any packet for so long is gone.
 const IDLE: Duration = Duration::from_secs(30);
+
+/// Lets a relay that was started again answer packets of connections of its former life with a
+/// stateless reset (RFC 9000, 10.3): devices then connect again at once. With the random keys
+/// that are usual they would go on talking to nobody until their idle time of 30 s is over.
+pub(crate) fn endpoint_config(identity: &Identity) -> EndpointConfig {
+    let key = |label: &[u8]| {
+        let mut hash = Sha256::new();
+        hash.update(label);
+        hash.update(identity.seed());
+        Zeroizing::new(<[u8; 32]>::from(hash.finalize()))
+    };
+    let reset = key(b"ajar-relay stateless reset");
+    let reset = hmac::Key::new(hmac::HMAC_SHA256, reset.as_slice());
+    let ids = key(b"ajar-relay connection ids");
+    let ids = ids
+        .first_chunk()
+        .map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    let mut config = EndpointConfig::new(Arc::new(reset));
+    config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(ids)));
+    config
+}
 
 /// Builds the QUIC server configuration for this identity.
 ///

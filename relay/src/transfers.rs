@@ -380,6 +380,8 @@ impl Upload {
         // A part counts already; what looked whole was not known of.
         let counted = if was_whole { 0 } else { there };
         let Some(reservation) = space.reserve(blob.length, counted, there) else {
+            // It lies there as a part now, and is given back as one.
+            space.take_on(if was_whole { there } else { 0 });
             return Ok(None);
         };
         let mut upload = Self {

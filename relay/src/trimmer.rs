@@ -54,14 +54,15 @@ async fn work(relay: &Arc<Relay>, wanted: &mut mpsc::UnboundedReceiver<SpaceId>)
         }
     };
     let (mut freed, mut reclaim_at) = (false, Instant::now());
-    let (mut burned, mut erase_at) = (false, Instant::now());
+    let (mut burned, mut erase_at) = (Vec::new(), Instant::now());
     loop {
         let mut failed = Vec::new();
         for space in std::mem::take(&mut again) {
             match trim(relay, space).await {
-                Ok(retires) => {
+                Ok(unerased) => {
                     freed = true;
-                    burned |= retires;
+                    burned.retain(|(of, _): &Unerased| of.id() != space);
+                    burned.extend(unerased);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a trim is not finished; it goes on later");
@@ -79,10 +80,9 @@ async fn work(relay: &Arc<Relay>, wanted: &mut mpsc::UnboundedReceiver<SpaceId>)
             }
             reclaim_at = Instant::now() + RECLAIM;
         }
-        if burned && wanted.is_empty() && Instant::now() >= erase_at {
-            let store = Arc::clone(&relay.store);
-            match blocking(move || store.erase()).await {
-                Ok(()) => burned = false,
+        if !burned.is_empty() && wanted.is_empty() && Instant::now() >= erase_at {
+            match erase(relay, &burned).await {
+                Ok(()) => burned.clear(),
                 Err(error) => tracing::warn!(%error, "what was burned is not erased yet"),
             }
             erase_at = Instant::now() + ERASE;
@@ -90,7 +90,7 @@ async fn work(relay: &Arc<Relay>, wanted: &mut mpsc::UnboundedReceiver<SpaceId>)
         again = failed;
         // At most one entry for each record that was accepted.
         let next = async {
-            match (again.is_empty(), freed, burned) {
+            match (again.is_empty(), freed, !burned.is_empty()) {
                 (true, false, false) => std::future::pending().await,
                 (true, true, _) => tokio::time::sleep_until(reclaim_at).await,
                 (true, false, true) => tokio::time::sleep_until(erase_at).await,
@@ -112,15 +112,19 @@ async fn work(relay: &Arc<Relay>, wanted: &mut mpsc::UnboundedReceiver<SpaceId>)
     }
 }
 
-/// Deletes what the record of a space covers; returns whether it gives up epochs.
-async fn trim(relay: &Arc<Relay>, id: SpaceId) -> Result<bool, StoreError> {
+/// A trim whose dead records must be erased before it is done.
+type Unerased = (Arc<Space>, Arc<Floor>);
+
+/// Deletes what the record of a space covers. One that gives up epochs is not done before they
+/// are erased; it is returned, and until then known to storage, so that a restart goes on.
+async fn trim(relay: &Arc<Relay>, id: SpaceId) -> Result<Option<Unerased>, StoreError> {
     let unavailable = |reason| StoreError::Failed(format!("a space cannot be opened: {reason:?}"));
     let Some(space) = open(relay, id).await.map_err(unavailable)? else {
-        return Ok(false);
+        return Ok(None);
     };
     // A newer record may come meanwhile, and is asked for then.
     let Some(floor) = space.floor() else {
-        return Ok(false);
+        return Ok(None);
     };
     let mut gone = 0;
     for (device, last) in rows(&floor) {
@@ -138,14 +142,37 @@ async fn trim(relay: &Arc<Relay>, id: SpaceId) -> Result<bool, StoreError> {
     }
     let (store, covering) = (Arc::clone(&relay.store), Arc::clone(&floor));
     blocking(move || unlist(store.as_ref(), id, &covering)).await?;
-    let newest = space.floor();
-    if newest.is_some_and(|newest| Arc::ptr_eq(&newest, &floor)) {
-        let store = Arc::clone(&relay.store);
-        let done = vec![Write::Trimmed { space: id }];
-        blocking(move || commit_now(store.as_ref(), done)).await?;
-    }
     tracing::info!(envelopes = gone, "a space was trimmed");
-    Ok(!floor.statement.retired.is_empty())
+    if floor.statement.retired.is_empty() {
+        done(relay, &space, &floor).await?;
+        return Ok(None);
+    }
+    Ok(Some((space, floor)))
+}
+
+/// Nothing is left to do for a record, unless a newer one has come.
+async fn done(
+    relay: &Arc<Relay>,
+    space: &Arc<Space>,
+    floor: &Arc<Floor>,
+) -> Result<(), StoreError> {
+    let newest = space.floor();
+    if newest.is_some_and(|newest| Arc::ptr_eq(&newest, floor)) {
+        let store = Arc::clone(&relay.store);
+        let writes = vec![Write::Trimmed { space: space.id() }];
+        blocking(move || commit_now(store.as_ref(), writes)).await?;
+    }
+    Ok(())
+}
+
+/// Erases the dead records, and those trims are done.
+async fn erase(relay: &Arc<Relay>, burned: &[Unerased]) -> Result<(), StoreError> {
+    let store = Arc::clone(&relay.store);
+    blocking(move || store.erase()).await?;
+    for (space, floor) in burned {
+        done(relay, space, floor).await?;
+    }
+    Ok(())
 }
 
 /// Some of what is to be deleted.

@@ -15,7 +15,8 @@ use ajar_journal::opening::{self, Stage};
 use ajar_sync::{Builder, Ownership, Passphrase, SpaceKind};
 use ajar_tests::canary;
 use ajar_tests::client::{Person, pair};
-use ajar_tests::recovery::{recover, with_words};
+use ajar_tests::random::Random;
+use ajar_tests::recovery::{begin, recover, with_words};
 use ajar_tests::relay::Relay;
 use serde_json::{Value, json};
 
@@ -164,6 +165,33 @@ fn a_relay_gives_up_what_is_folded_in_and_nobody_loses_anything() {
     drop((ana, tablet, phone));
     let new = recover("Ana", &address, &words, &[]);
     has_everything(&new, &["from the tablet"], &["from Ben"]);
+}
+
+/// Packs of a copy that was cut short once stayed at the relay for good.
+#[test]
+fn copies_that_were_cut_short_leave_nothing_at_the_relay() {
+    let relay = Relay::start();
+    let (ana, _) = with_words("Ana", &relay.invite(), &[]);
+    let _ = ana.write("kept", &text(1));
+    ana.sync();
+    let mut random = Random::new();
+    for number in 0..6 {
+        let _ = ana.write("kept", &text(2 + number));
+        random.kill(begin(ana.command(&["tidy"]), ""), 1_500);
+    }
+    for _ in 0..2 {
+        assert_eq!(ana.ajar(&["tidy"]).code, 0);
+        ana.sync();
+    }
+    // The entries of this month, and the profile.
+    let packs = canary::files(&relay.data().join("blobs"));
+    assert!(packs.len() <= 2, "{packs:?}");
+    let here = canary::files(&ana.home());
+    let here = here
+        .iter()
+        .filter(|file| file.components().any(|part| part.as_os_str() == "blobs"));
+    assert!(here.count() <= 2);
+    assert_eq!(ana.texts("me").len(), 7);
 }
 
 /// The log is given up, and the newest copy is one that no device of Ben's has agreed to yet: his

@@ -50,7 +50,7 @@ pub(crate) struct Burn {
 ///
 /// Makes a copy of everything as it stands, sealed, and asks the relay to give up what it folds in,
 /// without waiting a week; devices that were away begin from that copy. It happens by itself too;
-/// this is for when the relay is full. Nothing you can read goes.
+/// this is for when the relay gets full; it needs some room for the copy. Nothing you can read goes.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:  ajar tidy")]
 pub(crate) struct Tidy {

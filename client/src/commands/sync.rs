@@ -316,7 +316,14 @@ impl Teller {
     }
 
     fn document(&self, doc: DocId, by: PartyId) -> Result<(), Failure> {
-        let Content::Record(record) = records::read(&self.space.document(doc))? else {
+        let content = match records::read(&self.space.document(doc)) {
+            // Burned since, or damaged, which lists say.
+            Err(failure) if failure.code() == "not-found" || records::is_damage(&failure) => {
+                return Ok(());
+            }
+            content => content?,
+        };
+        let Content::Record(record) = content else {
             return Ok(());
         };
         let author = Author::of(&self.space, Some(by));

@@ -75,7 +75,7 @@ fn to_json(kind: SpaceKind, tidied: Tidied) -> Value {
 fn words(kind: SpaceKind, tidied: Tidied, names: &Names) -> String {
     match (tidied.snapshot, tidied.trimmed) {
         (true, true) => {
-            "a copy was made, and the relay has given up what it folds in.".to_owned()
+            "a copy was made, and the relay has given up what it, or the one before, folds in.".to_owned()
         }
         (false, true) => "the relay has given up what the last copy folds in.".to_owned(),
         (true, false) if kind == SpaceKind::Shared => format!(

@@ -181,6 +181,21 @@ fn webp_and_gif_become_what_fits() {
     assert_eq!((kept.media, kept.size), (MediaType::Png, Some((40, 20))));
 }
 
+/// Who erases a face to transparency has erased it.
+#[test]
+fn colours_that_transparency_hides_do_not_come_along() {
+    let mut erased = RgbaImage::from_pixel(8, 8, Rgba([200, 10, 10, 0]));
+    erased.put_pixel(0, 0, Rgba([1, 2, 3, 4]));
+    for format in [ImageFormat::Png, ImageFormat::WebP] {
+        let file = written(&erased.clone().into(), format);
+        let kept = prepared("a.png", &file, false).unwrap();
+        let seen = image::load_from_memory(&kept.bytes).unwrap().to_rgba8();
+        assert_eq!(seen.get_pixel(0, 0).0, [1, 2, 3, 4]);
+        let rest = seen.pixels().skip(1);
+        assert_eq!(rest.filter(|pixel| pixel.0 != [0; 4]).count(), 0);
+    }
+}
+
 #[test]
 fn an_original_is_kept_byte_for_byte_and_its_small_picture_tells_nothing() {
     let telling = telling_jpeg();

@@ -249,7 +249,6 @@ impl<S: Store> Replica<S> {
             self.pending.events.push(Event::BlobsBurned {
                 blobs: burn.blobs.clone(),
                 by: party,
-                here: device == self.space.device,
             });
         }
         let burns = &mut self.folded.burns;

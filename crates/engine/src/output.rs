@@ -49,8 +49,6 @@ pub enum Event {
         blobs: Vec<BlobId>,
         /// Whose devices burned them.
         by: PartyId,
-        /// Whether this device did: it asks the relay to delete them.
-        here: bool,
     },
     /// Packs of snapshots that nobody begins from any more.
     PacksObsolete(Vec<BlobId>),

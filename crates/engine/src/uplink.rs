@@ -113,7 +113,7 @@ impl<S: Store> Replica<S> {
     /// The connection is gone.
     pub fn disconnected(&mut self) {
         self.uplink = None;
-        (self.comparing, self.starting) = (None, None);
+        (self.making, self.comparing, self.starting) = (None, None, None);
         self.proposed = None;
         self.parked.clear();
         self.beyond.clear();

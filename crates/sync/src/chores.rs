@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::blobs::{forget, ids_of};
 use crate::clock;
 use crate::core::Core;
 use crate::error::{ConnectError, Error};
@@ -30,6 +31,9 @@ const LONG: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(30);
 /// Time for the packs of a new snapshot to reach the relay.
 const UPLOAD: Duration = Duration::from_secs(3600);
+
+/// Local data: ids of the packs that were sealed for a snapshot in the making.
+const PACKS: &str = "sync/packs-in-the-making";
 
 /// Why a chore was not done.
 enum Trouble {
@@ -55,6 +59,8 @@ pub(crate) async fn run<W>(
     if welcomed.wait_for(|welcomed| *welcomed).await.is_err() {
         return Err(ConnectError::Lost);
     }
+    let cleared = clear_packs(space).await;
+    cleared.map_err(|error| ConnectError::Store(error.to_string()))?;
     let mut rest_until = Instant::now();
     let mut last = rest_until - SELDOM;
     loop {
@@ -241,7 +247,30 @@ async fn make(space: &Arc<Inner>) -> Result<(), Trouble> {
         })
         .await?;
     }
+    clear_packs(space).await?;
     made
+}
+
+/// Deletes packs that were sealed for a snapshot that is not made, or that it does without: a
+/// connection that ended, documents that changed meanwhile.
+async fn clear_packs(space: &Arc<Inner>) -> Result<(), Error> {
+    on_replica(space, |core| {
+        let Some(made) = core
+            .replica
+            .local(PACKS)?
+            .filter(|_| !core.replica.is_making())
+        else {
+            return Ok(());
+        };
+        let used = core.replica.packs_in_use();
+        let mut left = ids_of(&made);
+        left.retain(|pack| !used.contains(pack));
+        if !left.is_empty() {
+            forget(core, &left, true)?;
+        }
+        Ok(core.replica.set_local(PACKS, None)?)
+    })
+    .await
 }
 
 async fn make_now(space: &Arc<Inner>) -> Result<(), Trouble> {
@@ -249,15 +278,24 @@ async fn make_now(space: &Arc<Inner>) -> Result<(), Trouble> {
     loop {
         let mut sent: Vec<BlobId> = Vec::new();
         while let Some(plain) = on_replica(space, |core| Ok(core.replica.next_pack()?)).await? {
-            let blobs = Arc::clone(&space.blobs);
-            let sealing = tokio::task::spawn_blocking(move || {
-                let sealed = seal_pack(&plain, &mut clock::entropy());
-                let sealed = sealed.map_err(|error| Error::Store(error.to_string()))?;
-                blobs.put_sealed(&sealed.reference.blob, &sealed.ciphertext, true)?;
-                Ok::<_, Error>(sealed.reference)
+            let sealing =
+                tokio::task::spawn_blocking(move || seal_pack(&plain, &mut clock::entropy()));
+            let sealed = sealing.await.map_err(|_| Trouble::Missing)?;
+            let sealed = sealed.map_err(|error| Error::Store(error.to_string()))?;
+            let (blobs, reference) = (Arc::clone(&space.blobs), sealed.reference.clone());
+            let pack = reference.blob;
+            // Before it lies there: whatever happens, it is known that it may have to go.
+            on_replica(space, move |core| {
+                let mut made = core.replica.local(PACKS)?.unwrap_or_default();
+                made.extend(pack.0);
+                Ok(core.replica.set_local(PACKS, Some(made))?)
+            })
+            .await?;
+            let keeping = tokio::task::spawn_blocking(move || {
+                blobs.put_sealed(&pack, &sealed.ciphertext, true)
             });
-            let reference = sealing.await.map_err(|_| Trouble::Missing)??;
-            sent.push(reference.blob);
+            keeping.await.map_err(|_| Trouble::Missing)??;
+            sent.push(pack);
             on_replica(space, move |core| {
                 core.replica.pack_sealed(reference);
                 Ok(())
@@ -273,16 +311,22 @@ async fn make_now(space: &Arc<Inner>) -> Result<(), Trouble> {
             sleep(Duration::from_millis(20)).await;
         }
         let finished = on_replica(space, |core| {
+            if !core.replica.is_making() {
+                // An error of the store has ended it.
+                return Ok(None);
+            }
             let finished = core
                 .replica
                 .finish_snapshot(clock::now(), &mut clock::entropy())?;
             let Some(outputs) = finished else {
-                return Ok(false);
+                return Ok(Some(false));
             };
-            core.step(Ok(outputs)).map(|()| true)
+            core.step(Ok(outputs)).map(|()| Some(true))
         });
-        if finished.await? {
-            return Ok(());
+        match finished.await? {
+            Some(true) => return Ok(()),
+            Some(false) => {}
+            None => return Err(Trouble::Missing),
         }
     }
 }

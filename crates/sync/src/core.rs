@@ -106,8 +106,10 @@ impl Core {
     fn burn_blobs(&mut self, events: &[Event]) {
         for event in events {
             let (blobs, at_relay) = match event {
-                Event::BlobsBurned { blobs, here, by } if *by == self.replica.own_party() => {
-                    (blobs, *here)
+                // Whichever device put them there: one that was cut off before it heard of the
+                // burn may have sent them after the one that burned had them deleted.
+                Event::BlobsBurned { blobs, by, .. } if *by == self.replica.own_party() => {
+                    (blobs, true)
                 }
                 Event::PacksObsolete(blobs) => (blobs, true),
                 _ => continue,

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use ajar_engine::{Incoming, Signers};
+use ajar_engine::{Incoming, Outputs, Signers};
 use ajar_protocol::address::RelayAddress;
 use ajar_protocol::client_msg::ClientMsg;
 use ajar_protocol::relay_msg::{Refusal, RelayMsg};
@@ -333,20 +333,22 @@ async fn hand_over(
                     return Ok(false);
                 }
                 let mut result = core.replica.receive(clock::now(), messages);
+                let mut rotated = Ok(());
                 // Before anybody hears that all is delivered: it is not, with an epoch owed.
                 if let Ok(outputs) = &mut result
                     && core.replica.caught_up()
                     && core.replica.owes_epoch()
                 {
-                    match core.replica.rotate(clock::now(), &mut clock::entropy()) {
-                        Ok(rotated) => outputs.extend(rotated),
-                        Err(error) => result = Err(error),
-                    }
+                    let rotating = core.replica.rotate(clock::now(), &mut clock::entropy());
+                    rotated = rotating.map(|rotated| outputs.extend(rotated));
                 }
                 if just_welcomed && core.replica.relay_is_behind() {
                     blobs.ask_relay()?;
                 }
-                core.step(result).map(|()| true)
+                // What was received is kept, whatever came of the rest: its events count.
+                core.step(result)?;
+                core.step(rotated.map(|()| Outputs::default()))
+                    .map(|()| true)
             })
             .await;
         match taken {

@@ -19,8 +19,8 @@ const LOOK: Duration = Duration::from_millis(20);
 pub struct Tidied {
     /// A snapshot was made, or the last one is still right.
     pub snapshot: bool,
-    /// The relay has given up what it folds in. Otherwise a device of the partner has to look at
-    /// it first.
+    /// The relay has given up what it folds in, or what an earlier one does. Otherwise a device
+    /// of the partner has to look at it first.
     pub trimmed: bool,
 }
 
@@ -117,7 +117,7 @@ impl Space {
         })?;
         self.inner().chores.notify_one();
         let mut now = before;
-        let mut asked = true;
+        let mut asked = false;
         while Instant::now() < until {
             let (state, wanted, idle) = self.worker().call(|core| {
                 let state = (
@@ -132,7 +132,7 @@ impl Space {
             })??;
             now = state;
             if idle && !wanted && now.0 != before.0 {
-                if !std::mem::take(&mut asked) || now.1 != before.1 {
+                if std::mem::replace(&mut asked, true) {
                     break;
                 }
                 // Once more, for the snapshot that is there now.
@@ -147,12 +147,19 @@ impl Space {
         })
     }
 
-    /// Waits until nothing is left that a device does of itself, at most so long.
+    /// Waits until nothing is left that a device does of itself, at most so long after the last
+    /// blob went up: a snapshot that a slow line cuts short would begin anew each time.
     pub(crate) async fn errands_done(&self, at_most: Duration) -> Result<(), Error> {
-        let until = Instant::now() + at_most;
+        let mut until = Instant::now() + at_most;
+        let mut pending = self.blobs_pending();
         loop {
             let work = |core: &mut crate::core::Core| core.replica.has_errands(clock::now());
             let left = self.inner().worker.call_async(work).await??;
+            let now_pending = self.blobs_pending();
+            if now_pending < pending {
+                until = Instant::now() + at_most;
+            }
+            pending = now_pending;
             if !left || Instant::now() >= until {
                 return Ok(());
             }

@@ -346,3 +346,18 @@ async fn a_lost_db_folder_is_filled_again_by_permit() {
     ana.say(&append(&kept)).await;
     assert!(matches!(ana.hear().await, Some(RelayMsg::Stored(_))));
 }
+
+#[tokio::test]
+async fn a_relay_that_was_killed_and_is_back_ends_the_connections_of_its_former_life() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path();
+    assert_eq!(said(&run(data, &["init"])).0, 0);
+    let process = Process::start(data, "127.0.0.1:0");
+    let (listen, mut client) = (process.listen.to_string(), process.client().await);
+    process.kill();
+    let _process = Process::start(data, &listen);
+    client.send.write_all(b"is somebody there?").await.unwrap();
+    let ended = tokio::time::timeout(PATIENCE, client.connection.closed()).await;
+    // Not the 30 seconds of silence after which a connection is given up.
+    assert_eq!(ended.unwrap(), quinn::ConnectionError::Reset);
+}

@@ -62,7 +62,7 @@ impl<S: Store> Replica<S> {
     /// [`EngineError::Store`].
     pub fn snapshot_due(&mut self) -> Result<bool, EngineError> {
         let idle = self.making.is_none() && self.starting.is_none();
-        if !idle || !self.caught_up() || self.may_write().is_err() {
+        if !idle || self.lacks_content() || !self.caught_up() || self.may_write().is_err() {
             return Ok(false);
         }
         if self.wants_burn_snapshot()? {
@@ -79,13 +79,20 @@ impl<S: Store> Replica<S> {
         Ok(in_company && written >= DUE_ENVELOPES + jitter)
     }
 
+    /// Whether envelopes lie here that wait for their keys, in a space of one person: a snapshot
+    /// would cover them without their content, and this person's word alone lets them be given
+    /// up. In a space of two, a device of the partner compares before that.
+    fn lacks_content(&self) -> bool {
+        self.space.partner().is_none() && !self.meta.deferred.is_empty()
+    }
+
     /// Begins a snapshot; one that was begun before is given up.
     ///
     /// # Errors
     /// [`Misuse`] when nothing may be written here; [`EngineError::Store`].
     pub fn begin_snapshot(&mut self) -> Result<(), EngineError> {
         self.may_write()?;
-        if self.starting.is_some() {
+        if self.starting.is_some() || self.lacks_content() {
             return Err(Misuse::NeedsRelay.into());
         }
         // Rows from before there was a table do not say which shelf a document stands on.
@@ -103,6 +110,13 @@ impl<S: Store> Replica<S> {
             making.reused = reused;
         }
         self.plan(open)
+    }
+
+    /// Whether a snapshot is in the making. An error of the store, the end of a connection and a
+    /// beginning from somebody's snapshot end it.
+    #[must_use]
+    pub fn is_making(&self) -> bool {
+        self.making.is_some()
     }
 
     /// Gives up a snapshot in the making. What was sealed of it is of no use.
@@ -602,3 +616,37 @@ impl From<PackError> for EngineError {
 }
 
 const _: () = assert!(limits::PACKS * PackRef::ENCODED < limits::CHANGES_PLAINTEXT);
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use ajar_crypto::RecoveryPhrase;
+    use ajar_protocol::DeviceId;
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+
+    use crate::pairing::OwnHalf;
+    use crate::store::MemoryStore;
+
+    use super::*;
+
+    /// The relay would give up an envelope whose content nobody here has read yet.
+    #[test]
+    fn ana_alone_makes_no_snapshot_while_something_waits_for_its_key() {
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let now = Now {
+            wall_ms: 1_767_225_600_000,
+            elapsed: Duration::ZERO,
+        };
+        let words = RecoveryPhrase::generate(&mut rng).unwrap();
+        let slot = words.slot_keys(0).unwrap().public();
+        let half = OwnHalf::new(now, &mut rng, &slot).unwrap();
+        let space = half.found_private().unwrap();
+        let mut ana = Replica::create(MemoryStore::default(), space).unwrap();
+        ana.meta.deferred.push((DeviceId([7; 32]), 3));
+        assert!(ana.begin_snapshot().is_err());
+        ana.meta.deferred.clear();
+        ana.begin_snapshot().unwrap();
+    }
+}

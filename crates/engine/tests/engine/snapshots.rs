@@ -329,6 +329,23 @@ fn what_is_written_while_a_snapshot_is_made_is_packed_again() {
     world.assert_converged();
 }
 
+/// A program that runs for weeks made no copy any more, and no burn came to its end.
+#[test]
+fn a_snapshot_that_the_end_of_a_connection_cut_short_is_begun_again() {
+    let (mut world, _) = written(13, 3);
+    world.devices[ANA].home.begin_snapshot().unwrap();
+    assert!(world.devices[ANA].home.is_making());
+    world.reconnect(ANA);
+    assert!(!world.devices[ANA].home.is_making());
+    let device = &mut world.devices[ANA];
+    assert!(device.home.next_pack().unwrap().is_none());
+    let finished = device.home.finish_snapshot(world.now, &mut device.rng);
+    assert!(finished.unwrap().is_none());
+    world.snapshot(ANA);
+    world.compare(BEN).unwrap();
+    assert!(world.notices(BEN).is_empty());
+}
+
 #[test]
 fn a_relay_that_lost_everything_is_filled_by_devices_that_have_given_up_their_log() {
     let (mut world, docs) = written(8, 3);

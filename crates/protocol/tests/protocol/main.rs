@@ -31,3 +31,5 @@ mod space;
 mod support;
 #[cfg(test)]
 mod vectors;
+#[cfg(test)]
+mod vectors_folding;

@@ -3,6 +3,7 @@
 //! With `AJAR_REGENERATE_VECTORS=1` in the environment these tests write the files instead of
 //! comparing. A changed vector is a changed protocol: it needs a new version, not a new file.
 
+use std::collections::BTreeSet;
 use std::{fs, path::PathBuf};
 
 use ajar_protocol::auth::{login_hash, permit};
@@ -13,7 +14,7 @@ use ajar_protocol::frame::Tag;
 use ajar_protocol::genesis::membership_head;
 use ajar_protocol::link::{cosign_hash, proof_hash};
 use ajar_protocol::relay_msg::RelayMsg;
-use ajar_protocol::{DocId, Link, LinkHash, PartyId, SpaceId, id, label};
+use ajar_protocol::{DevicePublic, DocId, Link, LinkHash, PartyId, SpaceId, id, label};
 use data_encoding::HEXLOWER;
 use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
@@ -22,12 +23,12 @@ use crate::samples;
 use crate::space::{private, shared};
 use crate::support::{Device, Words, ana, ben};
 
-fn hex(bytes: impl AsRef<[u8]>) -> Value {
+pub(crate) fn hex(bytes: impl AsRef<[u8]>) -> Value {
     HEXLOWER.encode(bytes.as_ref()).into()
 }
 
 /// Compares `actual` with the file, or writes the file when asked to.
-fn check(name: &str, actual: &Value) {
+pub(crate) fn check(name: &str, actual: &Value) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("tests/vectors")
         .join(name);
@@ -298,6 +299,99 @@ fn frames_of_relays() {
         .map(|message| frame(&RelayMsg::to_frame(message)))
         .collect();
     check("relay_frames.json", &Value::from(frames));
+}
+
+#[test]
+fn frames_about_blobs() {
+    let frames: Vec<Value> = samples::blob_frames()
+        .iter()
+        .map(|bytes| frame(bytes))
+        .collect();
+    check("blob_frames.json", &Value::from(frames));
+}
+
+/// For each byte of an object, a bit: whether the object is still one with this byte changed.
+fn taken(rewrite: samples::Rewrite, bytes: &[u8], change: u8) -> Value {
+    let mut bits = vec![0u8; bytes.len().div_ceil(8)];
+    for at in 0..bytes.len() {
+        let mut changed = bytes.to_vec();
+        changed[at] ^= change;
+        if rewrite(&changed).is_ok() {
+            bits[at / 8] |= 0x80 >> (at % 8);
+        }
+    }
+    hex(bits)
+}
+
+/// What a reader takes and what it refuses, with every byte of every object changed.
+#[test]
+fn every_changed_byte() {
+    let mut seen = BTreeSet::new();
+    let objects: Vec<Value> = samples::objects()
+        .into_iter()
+        .filter(|(name, _, bytes)| !name.starts_with("message") || seen.insert(bytes[0]))
+        .map(|(name, rewrite, bytes)| {
+            json!({
+                "object": name,
+                "bytes": hex(&bytes),
+                "taken_01": taken(rewrite, &bytes, 0x01),
+                "taken_80": taken(rewrite, &bytes, 0x80),
+            })
+        })
+        .collect();
+    check("readers.json", &Value::from(objects));
+}
+
+/// A number as the 32 little-endian bytes of a key: `low` in front, `fill` up to the last byte.
+fn key(low: u8, fill: u8, last: u8) -> [u8; 32] {
+    let mut key = [fill; 32];
+    (key[0], key[31]) = (low, last);
+    key
+}
+
+/// Keys at the edges of what is sound, each in the place of a sound one.
+#[test]
+fn sound_and_unsound_keys() {
+    let sound = ana().laptop.public;
+    let mut edges: Vec<[u8; 32]> = vec![sound.sign, sound.kem];
+    for last in [0x00, 0x80] {
+        edges.extend((0..=9).map(|low| key(low, 0, last)));
+    }
+    for last in [0x7f, 0xff] {
+        edges.extend((0xe8..=0xff).map(|low| key(low, 0xff, last)));
+    }
+    // Of order eight on edwards25519, and on curve25519.
+    for text in [
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+        "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+    ] {
+        let mut edge: [u8; 32] = HEXLOWER
+            .decode(text.as_bytes())
+            .unwrap()
+            .try_into()
+            .unwrap();
+        edges.push(edge);
+        edge[31] |= 0x80;
+        edges.push(edge);
+    }
+    let keys: Vec<Value> = edges
+        .into_iter()
+        .map(|edge| {
+            let as_sign = DevicePublic {
+                sign: edge,
+                ..sound
+            };
+            let as_kem = DevicePublic { kem: edge, ..sound };
+            json!({
+                "key": hex(edge),
+                "ed25519": as_sign.check().is_ok(),
+                "x25519": as_kem.check().is_ok(),
+            })
+        })
+        .collect();
+    check("keys.json", &Value::from(keys));
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn at_the_disk<T>(work: impl FnOnce() -> T) -> T {
     }
 }
 
-pub(super) fn ids_of(bytes: &[u8]) -> Vec<BlobId> {
+pub(crate) fn ids_of(bytes: &[u8]) -> Vec<BlobId> {
     let (ids, _) = bytes.as_chunks::<32>();
     ids.iter().copied().map(BlobId).collect()
 }

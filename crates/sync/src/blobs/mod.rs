@@ -12,7 +12,7 @@ mod streams;
 mod transfer;
 
 pub use access::BlobRef;
-pub(crate) use access::forget;
+pub(crate) use access::{forget, ids_of};
 pub(crate) use folder::is_ours;
 pub(crate) use queue::Blobs;
 pub(crate) use transfer::{Answers, Asks, channels, run};
