@@ -5,13 +5,21 @@
 //! `AJAR_SEEDS` says how many seeds are run and `AJAR_SEED` from which on. A seed that failed is
 //! added to `seeds.txt` and is run first from then on.
 
+mod calls;
+mod chores;
 mod deeds;
 mod disk;
+mod ledger;
+mod members;
 mod network;
 mod oracle;
 mod plan;
+mod report;
+mod secrets;
 mod tests;
 mod town;
+mod wires;
+mod writing;
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
