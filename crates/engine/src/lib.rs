@@ -13,6 +13,7 @@ mod burning;
 pub mod check;
 pub mod clock;
 pub mod documents;
+mod doomed;
 pub mod epochs;
 mod errands;
 pub mod error;

@@ -36,6 +36,7 @@ mod linking;
 mod mutations;
 #[cfg(test)]
 mod new_words;
+mod newcomers;
 #[cfg(test)]
 mod outranking;
 #[cfg(test)]
