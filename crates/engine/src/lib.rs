@@ -8,6 +8,7 @@
 //!
 //! What is checked, and in which order, is §2.5 and §2.6 of the protocol (`docs/protocol.md`).
 
+mod answers;
 mod blobs;
 mod burning;
 pub mod check;
@@ -44,6 +45,7 @@ pub mod store;
 pub mod table;
 mod told;
 mod uplink;
+mod votes;
 
 pub use burning::BurnStatus;
 pub use clock::Now;

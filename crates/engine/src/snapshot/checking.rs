@@ -27,6 +27,8 @@ pub(crate) struct Comparing {
     beyond: Beyond,
     /// Documents found so far, by pack.
     found: Vec<(PackRef, Vec<DocId>)>,
+    /// Packs that hold what was burned beyond the cover.
+    stale: Vec<BlobId>,
 }
 
 impl<S: Store> Replica<S> {
@@ -127,6 +129,9 @@ impl<S: Store> Replica<S> {
             self.stand(&name, Standing::Differs);
             return Ok(None);
         };
+        if self.lacks_votes(&snapshot) {
+            return Ok(None);
+        }
         let base = &self.folded.base;
         let known = |pack: &PackRef| {
             let known = base.pack(&pack.blob);
@@ -141,6 +146,7 @@ impl<S: Store> Replica<S> {
             left: left.clone(),
             beyond,
             found: Vec::new(),
+            stale: Vec::new(),
         });
         Ok(Some(left))
     }
@@ -197,6 +203,7 @@ impl<S: Store> Replica<S> {
                 if self.folded.burned.contains(&packed.doc)
                     && !comparing.snapshot.burned.contains(&packed.doc)
                 {
+                    comparing.stale.push(pack.reference.blob);
                     continue;
                 }
                 self.differs(now, &comparing.name);
@@ -235,6 +242,7 @@ impl<S: Store> Replica<S> {
             return self.commit().map(drop);
         }
         self.stand(&comparing.name, Standing::Same);
+        self.settle_burns()?;
         if extent(&comparing.snapshot.cover) >= extent(&self.folded.base.cover) {
             self.build_on(&comparing)?;
         }
@@ -292,6 +300,9 @@ impl<S: Store> Replica<S> {
         }
         for (pack, docs) in &comparing.found {
             self.add_pack(pack.clone(), docs)?;
+        }
+        for blob in &comparing.stale {
+            self.soil_pack(blob);
         }
         // What changed beyond the cover is not in these packs as it is here.
         for doc in comparing.beyond.keys() {
