@@ -459,11 +459,12 @@ impl<S: Store> Replica<S> {
     /// Whether a snapshot names everything that was burned within its cover, and nothing else.
     pub(crate) fn burned_within(&self, snapshot: &Snapshot) -> bool {
         let named: BTreeSet<&DocId> = snapshot.burned.iter().collect();
+        // Where the first of two votes lies is not known here: it may be beyond the cover.
         let late: BTreeSet<&DocId> = self
             .folded
             .burns
             .iter()
-            .filter(|burn| !burn.is_covered(&snapshot.cover))
+            .filter(|burn| !burn.is_covered(&snapshot.cover) || burn.is_common() && !burn.done)
             .flat_map(|burn| &burn.docs)
             .collect();
         let ours = self.folded.burned.iter();

@@ -7,7 +7,7 @@ use crate::clock::Now;
 use crate::error::EngineError;
 use crate::output::Outputs;
 use crate::replica::Replica;
-use crate::snapshot::{Standing, reaches};
+use crate::snapshot::Standing;
 use crate::store::Store;
 
 impl<S: Store> Replica<S> {
@@ -37,7 +37,7 @@ impl<S: Store> Replica<S> {
     fn owes_word(&mut self) -> Result<bool, EngineError> {
         for seen in self.folded.seen.clone() {
             let owed = match seen.standing {
-                Standing::New if !reaches(&self.progress.frontier, &seen.cover) => false,
+                Standing::New if !self.can_compare(&seen) => false,
                 Standing::New => {
                     let snapshot = self.snapshot_of(&seen.name)?;
                     snapshot.is_none_or(|snapshot| !self.lacks_votes(&snapshot))

@@ -10,7 +10,7 @@ use ajar_protocol::snapshot::{Endorsement, PackRef, Snapshot};
 use ajar_protocol::{BlobId, DeviceId, DocId, VerifiedEnvelope, label};
 
 use super::pack::OpenedPack;
-use super::state::Standing;
+use super::state::{Seen, Standing};
 use super::{Beyond, Relation, extent, reaches, relation, statement};
 use crate::clock::Now;
 use crate::error::EngineError;
@@ -118,9 +118,8 @@ impl<S: Store> Replica<S> {
         if let Some(comparing) = &self.comparing {
             return Ok(Some(comparing.left.clone()));
         }
-        let newest = self.folded.seen.iter().filter(|seen| {
-            seen.standing == Standing::New && reaches(&self.progress.frontier, &seen.cover)
-        });
+        let newest = self.folded.seen.iter();
+        let newest = newest.filter(|seen| seen.standing == Standing::New && self.can_compare(seen));
         let newest = newest.max_by_key(|seen| extent(&seen.cover));
         let Some(name) = newest.map(|seen| seen.name) else {
             return Ok(None);
@@ -149,6 +148,12 @@ impl<S: Store> Replica<S> {
             stale: Vec::new(),
         });
         Ok(Some(left))
+    }
+
+    /// Whether all of a cover is here, and what came after it can be told from what came before:
+    /// of what was given up, only the end is known.
+    pub(crate) fn can_compare(&self, seen: &Seen) -> bool {
+        reaches(&self.progress.frontier, &seen.cover) && reaches(&seen.cover, &self.folded.floors)
     }
 
     /// A pack of the snapshot that is being compared cannot be had: another time.

@@ -302,3 +302,54 @@ fn what_both_burn_at_the_same_time_is_forgotten_too() {
         assert_forgotten(&world, who);
     }
 }
+
+/// The laptop began further on, and could not tell what came after Ben's cover: it took his
+/// snapshot for another history.
+#[test]
+fn a_snapshot_from_before_the_one_a_laptop_began_from_is_not_another_history() {
+    let mut world = World::online(10);
+    let (diary, _) = pages(&mut world);
+    world.disconnect(BEN);
+    world.snapshot(BEN);
+    world.put(ANA, diary, "more", "of it");
+    world.run();
+    world.snapshot(ANA);
+    let laptop = world.link_offline(ANA);
+    world.connect(laptop);
+    world.run();
+    world.start(laptop);
+    world.connect(BEN);
+    world.run();
+    world.rest();
+    world.assert_converged();
+    assert_not_told(&world, |kind| {
+        matches!(kind, NoticeKind::SnapshotDiffers { .. })
+    });
+}
+
+/// In Ana's eyes Ben had voted last, and his snapshot from before he heard of her vote lacked
+/// what both had burned by then.
+#[test]
+fn a_snapshot_made_between_two_votes_that_crossed_is_not_another_history() {
+    let mut world = World::online(11);
+    let (_, page) = pages(&mut world);
+    for who in [ANA, BEN] {
+        world.disconnect(who);
+        burn(&mut world, who, page);
+    }
+    world.snapshot(BEN);
+    for who in [ANA, BEN] {
+        world.connect(who);
+    }
+    world.run();
+    world.rest();
+    world.pass(Duration::from_secs(61));
+    world.rest();
+    world.assert_converged();
+    assert_not_told(&world, |kind| {
+        matches!(kind, NoticeKind::SnapshotDiffers { .. })
+    });
+    for who in [ANA, BEN] {
+        assert_forgotten(&world, who);
+    }
+}
