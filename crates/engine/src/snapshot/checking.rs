@@ -7,7 +7,7 @@ use ajar_crypto::Entropy;
 use ajar_protocol::link::verify;
 use ajar_protocol::relay_msg::EnvelopeName;
 use ajar_protocol::snapshot::{Endorsement, PackRef, Snapshot};
-use ajar_protocol::{BlobId, DeviceId, DocId, VerifiedEnvelope, label};
+use ajar_protocol::{BlobId, DeviceId, DocId, Frontier, VerifiedEnvelope, label};
 
 use super::pack::OpenedPack;
 use super::state::{Seen, Standing};
@@ -25,6 +25,8 @@ pub(crate) struct Comparing {
     /// Packs that have to be looked at.
     left: Vec<PackRef>,
     beyond: Beyond,
+    /// How far `beyond` has been looked for: people write meanwhile.
+    looked: Frontier,
     /// Documents found so far, by pack.
     found: Vec<(PackRef, Vec<DocId>)>,
     /// Packs that hold what was burned beyond the cover.
@@ -144,6 +146,7 @@ impl<S: Store> Replica<S> {
             snapshot,
             left: left.clone(),
             beyond,
+            looked: self.progress.frontier.clone(),
             found: Vec::new(),
             stale: Vec::new(),
         });
@@ -200,6 +203,7 @@ impl<S: Store> Replica<S> {
             return Ok(());
         };
         comparing.left.remove(wanted);
+        self.look_beyond(&mut comparing.beyond, &mut comparing.looked)?;
         let mut docs = Vec::with_capacity(pack.docs.len());
         for packed in &pack.docs {
             let row = self.row(&packed.doc)?.filter(|row| row.exists());
@@ -239,9 +243,10 @@ impl<S: Store> Replica<S> {
         let whole = self
             .comparing
             .take_if(|comparing| comparing.left.is_empty());
-        let Some(comparing) = whole else {
+        let Some(mut comparing) = whole else {
             return Ok(());
         };
+        self.look_beyond(&mut comparing.beyond, &mut comparing.looked)?;
         if !self.is_whole(&comparing)? || !self.may_retire(&comparing.snapshot) {
             self.differs(now, &comparing.name);
             return self.commit().map(drop);

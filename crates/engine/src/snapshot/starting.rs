@@ -12,7 +12,7 @@ use ajar_protocol::envelope::EnvelopeType;
 use ajar_protocol::relay_msg::EnvelopeName;
 use ajar_protocol::snapshot::{Endorsement, PackRef, Snapshot};
 use ajar_protocol::trim::TrimRecord;
-use ajar_protocol::{DeviceId, DocId, Envelope, EnvelopeId, LinkHash, VerifiedEnvelope};
+use ajar_protocol::{DeviceId, DocId, Envelope, EnvelopeId, Frontier, LinkHash, VerifiedEnvelope};
 
 use super::pack::{OpenedDoc, OpenedPack};
 use super::state::Standing;
@@ -53,6 +53,8 @@ pub(crate) struct Starting {
     /// Those that are, by their number here.
     packs: Vec<(u32, Vec<DocId>)>,
     beyond: Beyond,
+    /// How far `beyond` has been looked for: people write meanwhile.
+    looked: Frontier,
 }
 
 /// How far the beginning from a snapshot is.
@@ -274,13 +276,15 @@ impl<S: Store> Replica<S> {
                     self.subscribe_anew(send);
                     return Ok(());
                 }
+                // With the keys that are about to go.
+                let beyond = self.changes_beyond(&snapshot.cover)?;
                 // What it has retired may be named as parent by the epochs that came.
                 for epoch in &snapshot.retired {
                     self.epochs.retire(epoch.id, epoch.number);
                 }
                 self.try_waiting_epochs(now)?;
                 let trim = trim.map(|record| record.encode()).unwrap_or_default();
-                self.start_from(now, name, snapshot, trim)?;
+                self.start_from(now, name, snapshot, trim, beyond)?;
                 // Everything may have been burned: then there is no pack to wait for.
                 match self.starting.take_if(|starting| starting.left.is_empty()) {
                     Some(starting) => self.end_start(now, starting, send),
@@ -419,6 +423,7 @@ impl<S: Store> Replica<S> {
         name: EnvelopeName,
         snapshot: Snapshot,
         trim: Vec<u8>,
+        beyond: Beyond,
     ) -> Result<(), EngineError> {
         // Our own device has written more than we know: this home is a copy of an older state.
         let own = self.space.device;
@@ -427,7 +432,6 @@ impl<S: Store> Replica<S> {
             self.pending.meta = true;
             self.notice(now, NoticeKind::StaleCopy);
         }
-        let beyond = self.changes_beyond(&snapshot.cover)?;
         self.making = None;
         self.comparing = None;
         self.starting = Some(Starting {
@@ -437,6 +441,7 @@ impl<S: Store> Replica<S> {
             trim,
             packs: Vec::new(),
             beyond,
+            looked: self.progress.frontier.clone(),
         });
         Ok(())
     }
@@ -496,6 +501,7 @@ impl<S: Store> Replica<S> {
             return Ok(Outputs::default());
         };
         starting.left.remove(wanted);
+        self.look_beyond(&mut starting.beyond, &mut starting.looked)?;
         let number = self.folded.base.number();
         let mut docs = Vec::with_capacity(pack.docs.len());
         let mut bytes = 0;
@@ -599,6 +605,8 @@ impl<S: Store> Replica<S> {
         starting: Starting,
         send: &mut Vec<ClientMsg>,
     ) -> Result<(), EngineError> {
+        let mut starting = starting;
+        self.look_beyond(&mut starting.beyond, &mut starting.looked)?;
         let Starting {
             name,
             snapshot,

@@ -353,3 +353,36 @@ fn a_snapshot_made_between_two_votes_that_crossed_is_not_another_history() {
         assert_forgotten(&world, who);
     }
 }
+
+/// The laptop was still taking packs in when Ana wrote on it, and took what she wrote for
+/// something that the snapshot lacked.
+#[test]
+fn what_is_written_while_a_laptop_begins_or_ben_compares_does_not_contradict_the_snapshot() {
+    let mut world = World::online(12);
+    let (_, page) = pages(&mut world);
+    world.snapshot(ANA);
+    let laptop = world.link_offline(ANA);
+    world.connect(laptop);
+    world.run();
+    let packs = world.devices[laptop].home.packs_to_start();
+    assert!(!packs.is_empty());
+    let diary = world.new_doc(laptop, Ownership::Mine);
+    world.put(laptop, diary, "text", "cannot wait");
+    world.start(laptop);
+    let wanted = world.devices[BEN].home.snapshot_to_compare().unwrap();
+    world.put(BEN, page, "more", "words");
+    for pack in wanted.unwrap() {
+        let opened = world.open(&pack);
+        let home = &mut world.devices[BEN].home;
+        home.compare_pack(world.now, opened).unwrap();
+    }
+    let late = world.new_doc(BEN, Ownership::Mine);
+    world.put(BEN, late, "text", "in between");
+    world.devices[BEN].home.end_comparing(world.now).unwrap();
+    world.run();
+    world.rest();
+    world.assert_converged();
+    assert_not_told(&world, |kind| {
+        matches!(kind, NoticeKind::SnapshotDiffers { .. })
+    });
+}

@@ -85,14 +85,16 @@ impl Town {
     fn note_written(&mut self, who: usize, before: u64, known_gone: &BTreeSet<DeviceId>) {
         let seat = &mut self.seats[who];
         let Some(home) = &mut seat.home else { return };
-        let after = home.frontier().counter(&seat.device);
+        let frontier = home.frontier().clone();
+        let after = frontier.counter(&seat.device);
         for counter in before + 1..=after {
             // A copy that begins from a snapshot skips what its original wrote.
             let Some(envelope) = home.envelope(&seat.device, counter).unwrap() else {
                 assert!(seat.copied, "an envelope of its own is missing");
                 continue;
             };
-            self.ledger.wrote(seat.space, &envelope, known_gone);
+            self.ledger
+                .wrote(seat.space, &envelope, known_gone, &frontier);
         }
         if after > before && seat.conn.is_some() {
             self.wake(who);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ajar_protocol::{DeviceId, DocId, Envelope, EnvelopeId, SpaceId};
+use ajar_protocol::{DeviceId, DocId, Envelope, EnvelopeId, EpochId, Frontier, SpaceId};
 use automerge::ChangeHash;
 
 use super::town::Seat;
@@ -13,6 +13,8 @@ pub(super) struct Written {
     pub(super) envelope: Envelope,
     /// Devices of which the author knew that they were removed.
     pub(super) gone: BTreeSet<DeviceId>,
+    /// Its author had the epoch, and not yet all that came before it.
+    pub(super) ahead: bool,
 }
 
 /// A change that the engine said to be kept.
@@ -52,11 +54,25 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    pub(super) fn wrote(&mut self, space: usize, envelope: &Envelope, gone: &BTreeSet<DeviceId>) {
+    pub(super) fn wrote(
+        &mut self,
+        space: usize,
+        envelope: &Envelope,
+        gone: &BTreeSet<DeviceId>,
+        frontier: &Frontier,
+    ) {
+        let epoch = envelope.header().epoch;
+        let mut written = self.written.iter().map(|written| &written.envelope);
+        let epoch = written.find(|one| EpochId::from(one.id()) == epoch);
+        let ahead = epoch.is_some_and(|epoch| {
+            let header = epoch.header();
+            frontier.counter(&header.device) < header.counter
+        });
         self.written.push(Written {
             space,
             envelope: envelope.clone(),
             gone: gone.clone(),
+            ahead,
         });
     }
 

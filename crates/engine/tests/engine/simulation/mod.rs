@@ -2,7 +2,8 @@
 //! failure and deed follows from a seed, and what must hold is looked at when all has come to
 //! rest. The engine is the real one; connections and disks are made to fail.
 //!
-//! `AJAR_SEEDS` says how many seeds are run and `AJAR_SEED` from which on. A seed that failed is
+//! `AJAR_SEEDS` says how many seeds are run and `AJAR_SEED` from which on; docs/contributing.md has
+//! the others. A seed that failed is
 //! added to `seeds.txt` and is run first from then on.
 
 mod calls;

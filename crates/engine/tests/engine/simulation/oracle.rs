@@ -10,7 +10,6 @@ use automerge::{ChangeHash, ReadDoc};
 use memchr::memmem;
 
 use super::Failure;
-use super::plan::ALARMS;
 use super::town::{Home, Seat, Town};
 
 /// In everything that is written into the shared space.
@@ -273,7 +272,6 @@ impl Town {
 
     fn examine_notices(&mut self) -> Result<(), Failure> {
         let moved = self.relay_of[0] > 0;
-        let told_all = std::env::var_os(ALARMS).is_some();
         // A removed device is told what it cannot open, and why.
         let members: Vec<usize> = (0..self.spaces.len())
             .flat_map(|space| self.members(space))
@@ -283,12 +281,10 @@ impl Town {
             let Some(home) = &seat.home else { continue };
             for notice in home.status().notices {
                 let honest = match notice.kind {
-                    NoticeKind::BadEpoch { .. } | NoticeKind::ChainFork { .. } => false,
-                    // Known: a device that has taken in nothing of others yet is sent epochs of
-                    // devices whose links it has not been sent, and calls them damaged.
-                    NoticeKind::DamagedData => !told_all && self.plan.traits.has_newcomers(),
-                    // Known: see `ALARMS`.
-                    NoticeKind::SnapshotDiffers { .. } => !told_all && self.plan.traits.burns,
+                    NoticeKind::BadEpoch { .. }
+                    | NoticeKind::ChainFork { .. }
+                    | NoticeKind::DamagedData
+                    | NoticeKind::SnapshotDiffers { .. } => false,
                     // What stands on words beyond a cut-off is left out, and that is said.
                     NoticeKind::Unopenable { .. } => self.has_removed(seat.space),
                     NoticeKind::Forked { .. } | NoticeKind::StaleCopy => {

@@ -5,21 +5,6 @@ use std::time::Duration;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
-/// With this variable set, devices also join while something is being burned. Two things are
-/// known to go wrong then:
-/// - A device that begins from a snapshot does not hear that one of both has already burned what
-///   is common, and keeps it when the other burns it too.
-/// - A device that joins while something is burned and somebody is away never gets the key of an
-///   epoch that was made there meanwhile: a burn hands it on to nobody.
-const JOINING: &str = "AJAR_KNOWN";
-
-/// With this variable set, two alarms count that are known to be false:
-/// - A device that is told of a burn and of a trim to an older snapshot calls the snapshot of
-///   the burn another history (seed 266).
-/// - A device that has nothing of others yet is sent epochs before the links of their authors,
-///   and calls them damaged (seed 292).
-pub(super) const ALARMS: &str = "AJAR_ALARMS";
-
 /// Randomness of the simulation: never that of the engine, so that a change in one does not
 /// shift the other.
 pub(super) struct Dice(ChaCha20Rng);
@@ -110,13 +95,6 @@ pub(super) struct Traits {
     pub(super) members: bool,
 }
 
-impl Traits {
-    /// Whether devices join or come back with the words.
-    pub(super) fn has_newcomers(&self) -> bool {
-        self.members || self.recovers
-    }
-}
-
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step {
     pub(super) after: Duration,
@@ -138,10 +116,8 @@ impl Plan {
         // are proofs of a fork: copies are for runs without these.
         let copies = dice.chance(15);
         let burns = dice.chance(40);
-        // What is known to be wrong there hides what is not known: see `JOINING`.
-        let newcomers = !burns || std::env::var_os(JOINING).is_some();
         // Words that are used at another relay than the devices find an older chain there.
-        let recovers = dice.chance(25) && newcomers && !copies;
+        let recovers = dice.chance(25) && !copies;
         let traits = Traits {
             delay: [5, 50, 400][dice.below(3)],
             cuts: [0, 15, 50][dice.below(3)],
@@ -152,7 +128,7 @@ impl Plan {
             recovers,
             burns,
             snapshots: dice.chance(50),
-            members: dice.chance(60) && newcomers,
+            members: dice.chance(60),
         };
         let weights = weights(&traits);
         let total: usize = weights.iter().map(|(_, weight)| weight).sum();

@@ -41,12 +41,13 @@ impl Town {
                 .collect();
             let status = home.status();
             self.say(format!(
-                "{} {:?} is at {rows:?}, {} wait, {} are missing; {:?}",
+                "{} {:?} is at {rows:?}, {} wait, {} are missing; {:?}; {:?}",
                 self.name(who),
                 seat.device,
                 status.parked,
                 status.missing,
-                home.burns()
+                home.burns(),
+                status.notices
             ));
         }
     }
