@@ -146,6 +146,14 @@ impl<S: Store> Replica<S> {
             self.count_damaged(now);
             return Ok(());
         };
+        let own = self.space.device;
+        if header.device == own && header.counter > self.progress.frontier.counter(&own) {
+            // Signed by our own key, and we have not written it: our next words must not take
+            // its place.
+            self.meta.stale = true;
+            self.pending.meta = true;
+            self.notice(now, NoticeKind::StaleCopy);
+        }
         match header.kind {
             EnvelopeType::Epoch => return self.take_epoch_alone(now, &verified),
             EnvelopeType::Snapshot => self.keep_for_boot(verified, true),

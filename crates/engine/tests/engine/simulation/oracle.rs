@@ -123,13 +123,21 @@ impl Town {
         let seats = self.seats.iter().enumerate();
         let fresh = |seat: &Seat| {
             let home = seat.home.as_ref();
-            home.is_some_and(|home| !home.status().stale)
+            home.is_some_and(|home| !home.status().stale) && !Self::has_split(seat)
         };
         seats
             .filter(|(_, seat)| seat.space == space && !seat.lost && active(&seat.device))
             .filter(|(_, seat)| fresh(seat))
             .map(|(who, _)| who)
             .collect()
+    }
+
+    /// A home and its copy both wrote, and the log was given up to what the copy wrote: what the
+    /// home has is not part of it, so it takes nothing and says so (protocol §2.10).
+    fn has_split(seat: &Seat) -> bool {
+        let notices = seat.home.iter().flat_map(|home| home.status().notices);
+        let mut notices = notices.map(|notice| notice.kind);
+        seat.copied && notices.any(|kind| matches!(kind, NoticeKind::SnapshotDiffers { .. }))
     }
 
     /// Whether an envelope at this place counts in the end; `None` when it was never delivered.

@@ -62,9 +62,6 @@ impl Town {
 
     /// When everybody is there, every burn comes to its end.
     fn examine_burns_end(&mut self, space: usize) -> Result<(), Failure> {
-        if std::env::var_os("AJAR_FORGOTTEN").is_none() {
-            return Ok(());
-        }
         let members = self.members(space);
         let is_member = |device: &DeviceId| {
             let mut devices = members.iter().map(|who| self.seats[*who].device);
