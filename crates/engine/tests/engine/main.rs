@@ -36,6 +36,7 @@ mod linking;
 mod mutations;
 #[cfg(test)]
 mod new_words;
+#[cfg(test)]
 mod newcomers;
 #[cfg(test)]
 mod outranking;

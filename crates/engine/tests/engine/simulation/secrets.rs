@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ajar_crypto::seal::open_envelope;
 use ajar_crypto::{EpochKey, Secret};
+use ajar_engine::BurnStatus;
 use ajar_engine::store::Store;
 use ajar_protocol::epoch::EpochRecord;
 use ajar_protocol::{DeviceId, DocId, Envelope, EnvelopeType, PartyChain};
 
 use super::Failure;
 use super::oracle::{CANARY, Heads, PRIVATE, Rule, contains};
-use super::town::{SHARED, Seat, Town};
+use super::town::{Home, SHARED, Seat, Town};
 use crate::toy_relay::ToyRelay;
 
 /// Everything that a relay holds of a space.
@@ -73,9 +74,23 @@ impl Town {
         if absent || copied {
             return Ok(());
         }
+        // Known: who missed the end of a burn waits for the word of devices that joined after it,
+        // until the next snapshot.
+        let has_open = |device: &DeviceId, docs: &[DocId]| {
+            let seats = self.seats.iter().filter(|seat| seat.device == *device);
+            let mut burns = seats
+                .filter_map(|seat| seat.home.as_ref())
+                .flat_map(Home::burns);
+            burns.any(|burn| !burn.keys_destroyed && burn.docs == docs)
+        };
         for who in members {
             let burns = self.seats[who].home.as_ref().unwrap().burns();
-            if let Some(burn) = burns.iter().find(|burn| !burn.keys_destroyed) {
+            let waits = |burn: &BurnStatus| {
+                let mut devices = burn.waits_for.iter();
+                let waits = devices.any(|device| has_open(device, &burn.docs));
+                !burn.keys_destroyed && (waits || burn.waits_for.is_empty())
+            };
+            if let Some(burn) = burns.iter().find(|burn| waits(burn)) {
                 let what = format!("{} waits for ever: {burn:?}", self.name(who));
                 return Err(self.fail(Rule::Burned, what));
             }
