@@ -73,7 +73,13 @@ impl Burning {
         Ok(burning)
     }
 
-    fn is_covered(&self, cover: &Frontier) -> bool {
+    /// Whether both had to want it.
+    pub(crate) fn is_common(&self) -> bool {
+        let mut docs = self.docs.iter();
+        docs.any(|doc| owner(doc) == Some(Owner::Common))
+    }
+
+    pub(crate) fn is_covered(&self, cover: &Frontier) -> bool {
         cover.counter(&self.device) >= self.counter
     }
 }
@@ -209,6 +215,7 @@ impl<S: Store> Replica<S> {
     ) -> Result<bool, EngineError> {
         let party = self.space.party_of(place);
         let ours = place == self.space.place;
+        let asked_before = self.folded.requests.len();
         let mut gone = Vec::new();
         for doc in &burn.docs {
             let counts = match owner(doc) {
@@ -234,9 +241,10 @@ impl<S: Store> Replica<S> {
                 });
             }
         }
-        let asked = self.folded.requests.len() as u64;
-        if !ours && asked > 0 && gone.len() < burn.docs.len() {
-            let docs = asked;
+        // A vote that is said again asks for nothing new.
+        let asked = self.folded.requests.len();
+        if !ours && asked > asked_before {
+            let docs = asked as u64;
             self.notice(now, NoticeKind::BurnRequested { party, docs });
         }
         if gone.is_empty() {
@@ -251,7 +259,14 @@ impl<S: Store> Replica<S> {
                 by: party,
             });
         }
+        // One that was begun again takes the place of the one that nobody finished.
+        let waits = |burn: &Burning| {
+            !burn.done && !self.is_answered(burn) && burn.docs.iter().all(|doc| gone.contains(doc))
+        };
+        let keep: Vec<bool> = self.folded.burns.iter().map(|burn| !waits(burn)).collect();
         let burns = &mut self.folded.burns;
+        let mut keep = keep.into_iter();
+        burns.retain(|_| keep.next().unwrap_or(true));
         if burns.len() >= BURNS {
             let done = burns.iter().position(|burn| burn.done);
             burns.remove(done.unwrap_or(0));
@@ -265,35 +280,6 @@ impl<S: Store> Replica<S> {
         });
         self.folded.touch();
         Ok(true)
-    }
-
-    /// The partner asks to burn a document of ours.
-    fn request(&mut self, doc: DocId) -> Result<(), EngineError> {
-        if self.row(&doc)?.is_some_and(|row| row.exists()) {
-            self.folded.requests.insert(doc);
-            self.folded.touch();
-        }
-        Ok(())
-    }
-
-    /// A party burns a common document; returns whether both have.
-    fn vote(&mut self, doc: DocId, place: usize) -> Result<bool, EngineError> {
-        let alone = self.space.partner().is_none();
-        let voice = u8::try_from(place).unwrap_or(u8::MAX);
-        let other = self.folded.votes.get(&doc).copied();
-        if alone || other.is_some_and(|other| other != voice) {
-            self.folded.votes.remove(&doc);
-            self.folded.touch();
-            return Ok(true);
-        }
-        if other.is_none() && self.row(&doc)?.is_some_and(|row| row.exists()) {
-            self.folded.votes.insert(doc, voice);
-            if place != self.space.place {
-                self.folded.requests.insert(doc);
-            }
-            self.folded.touch();
-        }
-        Ok(false)
     }
 
     /// Removes a document for good. What comes for it later is dropped. Returns whether it was
@@ -311,34 +297,22 @@ impl<S: Store> Replica<S> {
         self.remove_document(doc)
     }
 
-    /// Documents of ours, and common ones, that the partner asked to burn.
-    #[must_use]
-    pub fn burn_requests(&self) -> Vec<DocId> {
-        self.folded.requests.iter().copied().collect()
-    }
-
-    /// The person does not want to burn what the partner asked for.
-    ///
-    /// # Errors
-    /// [`EngineError::Store`].
-    pub fn dismiss_burn_requests(&mut self) -> Result<(), EngineError> {
-        self.folded.requests.clear();
-        self.folded.touch();
-        self.commit().map(drop)
-    }
-
     /// Burns that are not done here.
-    fn pending_burns(&self) -> impl Iterator<Item = &Burning> {
+    pub(crate) fn pending_burns(&self) -> impl Iterator<Item = &Burning> {
         self.folded.burns.iter().filter(|burn| !burn.done)
     }
 
     /// Epochs that a burn has ended: none of them may be written under, handed on, or kept once
     /// every device has confirmed.
     pub(crate) fn doomed_epochs(&self) -> BTreeSet<EpochId> {
-        let parties: BTreeSet<usize> = self
-            .pending_burns()
-            .filter_map(|burn| self.space.device(&burn.device).map(|(place, _)| place))
-            .collect();
+        let mut parties: BTreeSet<usize> = BTreeSet::new();
+        for burn in self.pending_burns() {
+            parties.extend(self.space.device(&burn.device).map(|(place, _)| place));
+            // Which of both votes came last, devices may see differently.
+            if burn.is_common() {
+                parties.extend(0..self.space.chains.len());
+            }
+        }
         if parties.is_empty() {
             return BTreeSet::new();
         }
@@ -362,7 +336,7 @@ impl<S: Store> Replica<S> {
     }
 
     /// Active devices of those who have not left.
-    fn active_devices(&self) -> Vec<DeviceId> {
+    pub(crate) fn active_devices(&self) -> Vec<DeviceId> {
         let mut active = Vec::new();
         for chain in &self.space.chains {
             if chain.left_at(chain.last_seq()).is_some() {
@@ -390,7 +364,8 @@ impl<S: Store> Replica<S> {
             .folded
             .seen
             .iter()
-            .filter(|seen| seen.standing != Standing::Differs && burn.is_covered(&seen.cover));
+            .filter(|seen| seen.standing != Standing::Differs)
+            .filter(|seen| self.is_answered_within(burn, &seen.cover));
         good.max_by_key(|seen| extent(&seen.cover))
     }
 
@@ -399,7 +374,11 @@ impl<S: Store> Replica<S> {
     pub(crate) fn burn_is_confirmed(&mut self, seen: &Seen) -> Result<bool, EngineError> {
         let active = self.active_devices();
         let all = active.iter().all(|device| self.has_endorsed(seen, device));
-        Ok(self.waits_for_burn(seen) && all && !self.old_beyond(&seen.cover)?)
+        let answered = {
+            let mut covered = self.pending_burns().filter(|b| b.is_covered(&seen.cover));
+            covered.all(|burn| self.is_answered_within(burn, &seen.cover))
+        };
+        Ok(self.waits_for_burn(seen) && answered && all && !self.old_beyond(&seen.cover)?)
     }
 
     /// Whether a snapshot covers a burn that is not done: the seven days do not make it ripe
@@ -451,7 +430,8 @@ impl<S: Store> Replica<S> {
             let gone = !active.contains(&burn.device) && self.is_own(&burn.device);
             let responsible =
                 burn.device == self.space.device || gone && first_own == Some(self.space.device);
-            if !responsible {
+            // Without its epoch, a snapshot would not bring it any further.
+            if !responsible || !self.is_answered(&burn) {
                 continue;
             }
             let Some(seen) = self.answer_to(&burn).cloned() else {
@@ -479,11 +459,12 @@ impl<S: Store> Replica<S> {
     /// Whether a snapshot names everything that was burned within its cover, and nothing else.
     pub(crate) fn burned_within(&self, snapshot: &Snapshot) -> bool {
         let named: BTreeSet<&DocId> = snapshot.burned.iter().collect();
+        // Where the first of two votes lies is not known here: it may be beyond the cover.
         let late: BTreeSet<&DocId> = self
             .folded
             .burns
             .iter()
-            .filter(|burn| !burn.is_covered(&snapshot.cover))
+            .filter(|burn| !burn.is_covered(&snapshot.cover) || burn.is_common() && !burn.done)
             .flat_map(|burn| &burn.docs)
             .collect();
         let ours = self.folded.burned.iter();
@@ -542,6 +523,10 @@ impl<S: Store> Replica<S> {
     /// again. The disk is scrubbed afterwards.
     pub(crate) fn retire(&mut self, snapshot: &Snapshot) {
         let retired: BTreeSet<EpochId> = snapshot.retired.iter().map(|epoch| epoch.id).collect();
+        let burns = self.folded.burns.iter();
+        let done: Vec<bool> = burns
+            .map(|burn| self.is_answered_within(burn, &snapshot.cover))
+            .collect();
         for epoch in &snapshot.retired {
             let (device, counter) = (epoch.device, epoch.counter);
             let key = crate::store::Key::Envelope(device, counter);
@@ -558,8 +543,8 @@ impl<S: Store> Replica<S> {
             self.pending.meta = true;
         }
         self.folded.retired.clone_from(&snapshot.retired);
-        for burn in &mut self.folded.burns {
-            if !burn.done && burn.is_covered(&snapshot.cover) {
+        for (burn, done) in self.folded.burns.iter_mut().zip(done) {
+            if !burn.done && done {
                 burn.done = true;
                 self.folded.scrub = true;
             }

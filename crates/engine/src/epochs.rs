@@ -12,7 +12,7 @@ use crate::loose::{LooseKeys, Source};
 use crate::space::Space;
 
 /// Old keys that a new epoch carries; the padded history stays below its 64 KiB.
-const HISTORY: usize = 900;
+pub(crate) const HISTORY: usize = 900;
 /// Keys in the key file: with everything else in it, it stays below 4 MiB.
 const RING: usize = 60_000;
 
@@ -81,7 +81,15 @@ pub(crate) enum Verdict {
     Invalid,
 }
 
-fn sealed_to_all(epoch: &Epoch, wanted: &[Recipient]) -> bool {
+/// What a new epoch stands on, and the old keys that it hands on.
+pub(crate) struct Ground {
+    pub(crate) parents: Vec<EpochId>,
+    pub(crate) number: u64,
+    pub(crate) reason: EpochReason,
+    pub(crate) history: Vec<(EpochId, EpochKey)>,
+}
+
+pub(crate) fn sealed_to_all(epoch: &Epoch, wanted: &[Recipient]) -> bool {
     let mut wanted = wanted.iter();
     wanted.all(|recipient| epoch.recipients.contains(&recipient.id))
 }
@@ -89,6 +97,11 @@ fn sealed_to_all(epoch: &Epoch, wanted: &[Recipient]) -> bool {
 impl Epochs {
     pub(crate) fn get(&self, id: &EpochId) -> Option<&Epoch> {
         self.all.get(id)
+    }
+
+    /// All valid epochs.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&EpochId, &Epoch)> {
+        self.all.iter()
     }
 
     pub(crate) fn get_mut(&mut self, id: &EpochId) -> Option<&mut Epoch> {
@@ -199,7 +212,7 @@ impl Epochs {
     }
 
     /// An epoch and all that follow it.
-    fn followers(&self, first: &EpochId) -> BTreeSet<EpochId> {
+    pub(crate) fn followers(&self, first: &EpochId) -> BTreeSet<EpochId> {
         let mut found = BTreeSet::from([*first]);
         let mut grown = true;
         while grown {

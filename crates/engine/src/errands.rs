@@ -7,7 +7,7 @@ use crate::clock::Now;
 use crate::error::EngineError;
 use crate::output::Outputs;
 use crate::replica::Replica;
-use crate::snapshot::{Standing, reaches};
+use crate::snapshot::Standing;
 use crate::store::Store;
 
 impl<S: Store> Replica<S> {
@@ -27,7 +27,7 @@ impl<S: Store> Replica<S> {
         if !self.caught_up() || self.may_write().is_err() {
             return Ok(false);
         }
-        if self.is_trimming(now)? || self.snapshot_due()? {
+        if self.is_trimming(now)? || self.snapshot_due()? || self.owes_answer(now) {
             return Ok(true);
         }
         self.owes_word()
@@ -37,7 +37,11 @@ impl<S: Store> Replica<S> {
     fn owes_word(&mut self) -> Result<bool, EngineError> {
         for seen in self.folded.seen.clone() {
             let owed = match seen.standing {
-                Standing::New => reaches(&self.progress.frontier, &seen.cover),
+                Standing::New if !self.can_compare(&seen) => false,
+                Standing::New => {
+                    let snapshot = self.snapshot_of(&seen.name)?;
+                    snapshot.is_none_or(|snapshot| !self.lacks_votes(&snapshot))
+                }
                 Standing::Same if self.space.partner().is_none() => true,
                 Standing::Same => self.waits_for_burn(&seen),
                 Standing::Endorsed | Standing::Differs => false,
@@ -58,8 +62,21 @@ impl<S: Store> Replica<S> {
         if !self.caught_up() || self.starting.is_some() {
             return Ok(outputs);
         }
+        self.settle_burns()?;
+        if !self.is_clean() {
+            outputs.events.extend(self.commit()?);
+        }
         if self.may_write().is_ok() && self.owes_endorsement() {
             let written = self.endorse_due(now, entropy, false);
+            if written.is_err() && !self.is_clean() {
+                self.reread()?;
+            }
+            written?;
+            outputs.events.extend(self.commit()?);
+            outputs.send.extend(self.pump()?);
+        }
+        if self.may_write().is_ok() && self.owes_answer(now) {
+            let written = self.answer_burn(now, entropy);
             if written.is_err() && !self.is_clean() {
                 self.reread()?;
             }

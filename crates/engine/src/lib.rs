@@ -8,11 +8,13 @@
 //!
 //! What is checked, and in which order, is §2.5 and §2.6 of the protocol (`docs/protocol.md`).
 
+mod answers;
 mod blobs;
 mod burning;
 pub mod check;
 pub mod clock;
 pub mod documents;
+mod doomed;
 pub mod epochs;
 mod errands;
 pub mod error;
@@ -45,6 +47,7 @@ pub mod store;
 pub mod table;
 mod told;
 mod uplink;
+mod votes;
 
 pub use burning::BurnStatus;
 pub use clock::Now;

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::clock::Now;
 use crate::documents::{self, Loaded, Reach, encode_chunk, prescan, store_chunk};
-use crate::epochs::Epoch;
+use crate::epochs::{Epoch, Ground};
 use crate::error::{EngineError, Misuse};
 use crate::output::{Event, Outputs};
 use crate::replica::Replica;
@@ -306,6 +306,7 @@ impl<S: Store> Replica<S> {
         now: Now,
         entropy: &mut dyn Entropy,
     ) -> Result<(), EngineError> {
+        self.hand_on_doomed(now, entropy)?;
         if !self.needs_epoch(now)? {
             return Ok(());
         }
@@ -322,6 +323,29 @@ impl<S: Store> Replica<S> {
     ) -> Result<(), EngineError> {
         let (parents, number, reason) = self.epochs.next(&self.space);
         let reason = forced.unwrap_or(reason);
+        let history = self.history_to_hand_on(reason);
+        let ground = Ground {
+            parents,
+            number,
+            reason,
+            history,
+        };
+        self.make_epoch_on(now, entropy, ground)
+    }
+
+    /// Creates an epoch on given ground, sealed to those who should read now.
+    pub(crate) fn make_epoch_on(
+        &mut self,
+        now: Now,
+        entropy: &mut dyn Entropy,
+        ground: Ground,
+    ) -> Result<(), EngineError> {
+        let Ground {
+            parents,
+            number,
+            reason,
+            history,
+        } = ground;
         let seqs = self.space.seqs();
         let recipients = self
             .space
@@ -333,7 +357,6 @@ impl<S: Store> Replica<S> {
                 .get(place)
                 .map_or(ajar_protocol::LinkHash::ZERO, |chain| chain.head())
         };
-        let history = self.history_to_hand_on(reason);
         let new = NewEpoch {
             number,
             reason,

@@ -45,7 +45,7 @@ impl<S: Store> Replica<S> {
             .map(|(id, _)| *id)
             .filter(|id| goes(id))
             .collect();
-        let mut touched = Touched::new();
+        let mut touched = Touched::default();
         if !outside {
             // With the old chain still there: it says whose envelopes these are.
             for device in &gone {

@@ -12,7 +12,7 @@ use ajar_protocol::changes::{Changes, DocChanges};
 use ajar_protocol::envelope::EnvelopeType;
 use ajar_protocol::link::Cutoff;
 use ajar_protocol::{DeviceId, DocId, Envelope, Frontier, PartyId, VerifiedEnvelope};
-use automerge::Change;
+use automerge::{Change, ChangeHash};
 
 use crate::clock::Now;
 use crate::documents::{
@@ -36,8 +36,21 @@ pub(crate) const EPOCHS_BEYOND: usize = 16;
 /// one. Every one is tried once at least.
 const TRIES: usize = 1 << 14;
 
-/// Documents that something goes from, with a device that had written it and its party.
-pub(crate) type Touched = BTreeMap<DocId, (DeviceId, PartyId)>;
+/// What goes with envelopes that do not count any more.
+#[derive(Default)]
+pub(crate) struct Touched {
+    /// Documents that something goes from, with a device that had written it and its party.
+    docs: BTreeMap<DocId, (DeviceId, PartyId)>,
+    /// What goes: no kept envelope holds it, and no snapshot has folded it in.
+    changes: BTreeSet<ChangeHash>,
+}
+
+impl Touched {
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.docs.extend(other.docs);
+        self.changes.extend(other.changes);
+    }
+}
 
 /// One kept envelope with changes, by what it touches.
 struct Written {
@@ -69,7 +82,7 @@ impl<S: Store> Replica<S> {
     /// Takes what lies beyond cut-offs out of the chains of its authors. Returns the documents
     /// that must be made anew for it.
     pub(crate) fn cut(&mut self, now: Now, cutoffs: &[Cutoff]) -> Result<Touched, EngineError> {
-        let mut touched = Touched::new();
+        let mut touched = Touched::default();
         // One that was taken out of its chain keeps all that it had.
         if self.space.is_outside() {
             return Ok(touched);
@@ -130,17 +143,21 @@ impl<S: Store> Replica<S> {
         let known = self.progress.frontier.counter(device);
         // What a snapshot has folded in cannot be taken out again.
         let keep = keep.max(self.folded.floors.counter(device));
-        let mut touched = Touched::new();
+        let mut touched = Touched::default();
         for counter in keep + 1..=known {
             if let Some((place, content)) = self.content_of(device, counter)? {
                 let by = (*device, self.space.party_of(place));
-                touched.extend(content.docs.iter().map(|item| (item.doc, by)));
+                for item in &content.docs {
+                    touched.docs.insert(item.doc, by);
+                    let hashes = item.changes.iter().filter_map(|bytes| hash_of(bytes));
+                    touched.changes.extend(hashes);
+                }
             }
         }
-        let docs: Vec<DocId> = touched.keys().copied().collect();
+        let docs: Vec<DocId> = touched.docs.keys().copied().collect();
         for doc in docs {
             if self.row(&doc)?.is_none() {
-                touched.remove(&doc);
+                touched.docs.remove(&doc);
             }
         }
         let last = self.position_at(device, keep)?;
@@ -166,16 +183,17 @@ impl<S: Store> Replica<S> {
 
     /// Makes documents anew from the kept envelopes of all devices.
     pub(crate) fn remake(&mut self, now: Now, gone: Touched) -> Result<(), EngineError> {
-        let Some(first) = gone.values().next().copied() else {
+        let Some(first) = gone.docs.values().next().copied() else {
             return Ok(());
         };
-        let mut touched: BTreeSet<DocId> = gone.keys().copied().collect();
+        let mut touched: BTreeSet<DocId> = gone.docs.keys().copied().collect();
         let written = self.written()?;
         let mut refused = BTreeSet::new();
         // An envelope counts as a whole or not at all: leaving one out may touch more
         // documents.
         let replayed = loop {
-            let Some(replayed) = self.replay(&written, &touched, &mut refused)? else {
+            let Some(replayed) = self.replay(&written, &touched, &gone.changes, &mut refused)?
+            else {
                 continue;
             };
             let groundless = replayed.groundless.iter().filter_map(|n| written.get(*n));
@@ -206,7 +224,7 @@ impl<S: Store> Replica<S> {
             }
         }
         for (doc, remade) in replayed.docs {
-            let (device, by) = gone.get(&doc).copied().unwrap_or(first);
+            let (device, by) = gone.docs.get(&doc).copied().unwrap_or(first);
             self.cache.drop_doc(&doc);
             let batch = &mut self.pending.batch;
             self.directory.update(doc, &mut self.store, |row| {
@@ -253,11 +271,12 @@ impl<S: Store> Replica<S> {
         &mut self,
         written: &[Written],
         touched: &BTreeSet<DocId>,
+        gone: &BTreeSet<ChangeHash>,
         refused: &mut BTreeSet<usize>,
     ) -> Result<Option<Replayed>, EngineError> {
         let mut docs: BTreeMap<DocId, Remade> = BTreeMap::new();
         for doc in touched {
-            docs.insert(*doc, self.ground(doc, written)?);
+            docs.insert(*doc, self.ground(doc, written, gone)?);
         }
         let mut waiting = Vec::new();
         for (number, one) in written.iter().enumerate() {
@@ -298,8 +317,13 @@ impl<S: Store> Replica<S> {
     }
 
     /// What a document is made anew from: nothing, or what a snapshot has folded in of it, which
-    /// is all that no kept envelope holds.
-    fn ground(&mut self, doc: &DocId, written: &[Written]) -> Result<Remade, EngineError> {
+    /// is all that no envelope holds, neither one that is kept nor one that goes.
+    fn ground(
+        &mut self,
+        doc: &DocId,
+        written: &[Written],
+        gone: &BTreeSet<ChangeHash>,
+    ) -> Result<Remade, EngineError> {
         let mut remade = Remade {
             loaded: Loaded::empty(),
             chunks: Vec::new(),
@@ -310,7 +334,7 @@ impl<S: Store> Replica<S> {
         let Some(row) = self.row(doc)?.filter(|row| row.exists()) else {
             return Ok(remade);
         };
-        let mut kept = BTreeSet::new();
+        let mut kept = gone.clone();
         for one in written.iter().filter(|one| one.docs.contains(doc)) {
             if let Some((_, content)) = self.content_of(&one.device, one.counter)? {
                 let items = content.docs.iter().filter(|item| item.doc == *doc);

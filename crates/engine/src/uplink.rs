@@ -61,6 +61,8 @@ pub(crate) struct Uplink {
     pub(crate) asked_links: BTreeSet<PartyId>,
     /// What it sends for beginning from a snapshot.
     pub(crate) boot: Option<Boot>,
+    /// How long the chains were when it was asked who the authors of a bootstrap are.
+    pub(crate) asked_who: Option<Vec<u64>>,
     /// Snapshots that it was asked to trim to.
     pub(crate) trims: BTreeSet<EnvelopeId>,
     /// The last of these, until it answers.

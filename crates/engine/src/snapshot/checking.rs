@@ -10,7 +10,7 @@ use ajar_protocol::snapshot::{Endorsement, PackRef, Snapshot};
 use ajar_protocol::{BlobId, DeviceId, DocId, Frontier, VerifiedEnvelope, label};
 
 use super::pack::OpenedPack;
-use super::state::Standing;
+use super::state::{Seen, Standing};
 use super::{Beyond, Relation, extent, reaches, relation, statement};
 use crate::clock::Now;
 use crate::error::EngineError;
@@ -25,8 +25,12 @@ pub(crate) struct Comparing {
     /// Packs that have to be looked at.
     left: Vec<PackRef>,
     beyond: Beyond,
+    /// How far `beyond` has been looked for: people write meanwhile.
+    looked: Frontier,
     /// Documents found so far, by pack.
     found: Vec<(PackRef, Vec<DocId>)>,
+    /// Packs that hold what was burned beyond the cover.
+    stale: Vec<BlobId>,
 }
 
 impl<S: Store> Replica<S> {
@@ -116,9 +120,8 @@ impl<S: Store> Replica<S> {
         if let Some(comparing) = &self.comparing {
             return Ok(Some(comparing.left.clone()));
         }
-        let newest = self.folded.seen.iter().filter(|seen| {
-            seen.standing == Standing::New && reaches(&self.progress.frontier, &seen.cover)
-        });
+        let newest = self.folded.seen.iter();
+        let newest = newest.filter(|seen| seen.standing == Standing::New && self.can_compare(seen));
         let newest = newest.max_by_key(|seen| extent(&seen.cover));
         let Some(name) = newest.map(|seen| seen.name) else {
             return Ok(None);
@@ -127,6 +130,9 @@ impl<S: Store> Replica<S> {
             self.stand(&name, Standing::Differs);
             return Ok(None);
         };
+        if self.lacks_votes(&snapshot) {
+            return Ok(None);
+        }
         let base = &self.folded.base;
         let known = |pack: &PackRef| {
             let known = base.pack(&pack.blob);
@@ -140,7 +146,9 @@ impl<S: Store> Replica<S> {
             snapshot,
             left: left.clone(),
             beyond,
+            looked: self.progress.frontier.clone(),
             found: Vec::new(),
+            stale: Vec::new(),
         });
         Ok(Some(left))
     }
@@ -155,6 +163,12 @@ impl<S: Store> Replica<S> {
             }
         }
         Ok(true)
+    }
+
+    /// Whether all of a cover is here, and what came after it can be told from what came before:
+    /// of what was given up, only the end is known.
+    pub(crate) fn can_compare(&self, seen: &Seen) -> bool {
+        reaches(&self.progress.frontier, &seen.cover) && reaches(&seen.cover, &self.folded.floors)
     }
 
     /// A pack of the snapshot that is being compared cannot be had: another time.
@@ -201,6 +215,7 @@ impl<S: Store> Replica<S> {
             return Ok(());
         };
         comparing.left.remove(wanted);
+        self.look_beyond(&mut comparing.beyond, &mut comparing.looked)?;
         let mut docs = Vec::with_capacity(pack.docs.len());
         for packed in &pack.docs {
             let row = self.row(&packed.doc)?.filter(|row| row.exists());
@@ -209,6 +224,7 @@ impl<S: Store> Replica<S> {
                 if self.folded.burned.contains(&packed.doc)
                     && !comparing.snapshot.burned.contains(&packed.doc)
                 {
+                    comparing.stale.push(pack.reference.blob);
                     continue;
                 }
                 self.differs(now, &comparing.name);
@@ -239,9 +255,10 @@ impl<S: Store> Replica<S> {
         let whole = self
             .comparing
             .take_if(|comparing| comparing.left.is_empty());
-        let Some(comparing) = whole else {
+        let Some(mut comparing) = whole else {
             return Ok(());
         };
+        self.look_beyond(&mut comparing.beyond, &mut comparing.looked)?;
         if !self.covers_what_is_here(&comparing.snapshot.cover)?
             || !self.is_whole(&comparing)?
             || !self.may_retire(&comparing.snapshot)
@@ -250,6 +267,7 @@ impl<S: Store> Replica<S> {
             return self.commit().map(drop);
         }
         self.stand(&comparing.name, Standing::Same);
+        self.settle_burns()?;
         if extent(&comparing.snapshot.cover) >= extent(&self.folded.base.cover) {
             self.build_on(&comparing)?;
         }
@@ -307,6 +325,9 @@ impl<S: Store> Replica<S> {
         }
         for (pack, docs) in &comparing.found {
             self.add_pack(pack.clone(), docs)?;
+        }
+        for blob in &comparing.stale {
+            self.soil_pack(blob);
         }
         // What changed beyond the cover is not in these packs as it is here.
         for doc in comparing.beyond.keys() {

@@ -12,7 +12,7 @@ use ajar_protocol::relay_msg::EnvelopeName;
 use ajar_protocol::snapshot::{
     Endorsement, PackRef, PackedDoc, Snapshot, encode_pack, pack_digest,
 };
-use ajar_protocol::{DocId, Envelope, EnvelopeId, Frontier, LinkHash, PartyChain, limits};
+use ajar_protocol::{BlobId, DocId, Envelope, EnvelopeId, Frontier, LinkHash, PartyChain, limits};
 use zeroize::Zeroizing;
 
 use super::pack::{PackError, PlainPack, heads};
@@ -456,6 +456,16 @@ impl<S: Store> Replica<S> {
         self.folded.touch_base();
     }
 
+    /// A pack of the snapshot that new ones build on holds what is not here any more, so it must
+    /// not be used again.
+    pub(crate) fn soil_pack(&mut self, blob: &BlobId) {
+        let mut packs = self.folded.base.packs.iter_mut();
+        if let Some(pack) = packs.find(|one| one.pack.blob == *blob) {
+            pack.dirty = true;
+            self.folded.touch_base();
+        }
+    }
+
     /// A document changes: the pack that it is in is not the last word any more.
     pub(crate) fn soil(&mut self, doc: &DocId, pack: u32) {
         if let Some(making) = &mut self.making {
@@ -485,6 +495,7 @@ impl<S: Store> Replica<S> {
             snapshot: name.id,
             signature,
         };
+        self.repeat_votes(now, entropy)?;
         self.ensure_epoch(now, entropy)?;
         let content = endorsement.encode();
         self.seal(now, entropy, EnvelopeType::Endorse, &content)?;

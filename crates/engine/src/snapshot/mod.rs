@@ -132,6 +132,19 @@ impl<S: Store> Replica<S> {
         Ok(beyond)
     }
 
+    /// Adds changes from beyond a cover that came, or were made, since this was last looked for.
+    pub(crate) fn look_beyond(
+        &mut self,
+        beyond: &mut Beyond,
+        looked: &mut Frontier,
+    ) -> Result<(), EngineError> {
+        for (doc, hashes) in self.changes_beyond(looked)? {
+            beyond.entry(doc).or_default().extend(hashes);
+        }
+        *looked = self.progress.frontier.clone();
+        Ok(())
+    }
+
     /// A snapshot that is kept here, opened again.
     pub(crate) fn snapshot_of(
         &mut self,

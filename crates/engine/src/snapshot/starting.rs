@@ -12,7 +12,7 @@ use ajar_protocol::envelope::EnvelopeType;
 use ajar_protocol::relay_msg::EnvelopeName;
 use ajar_protocol::snapshot::{Endorsement, PackRef, Snapshot};
 use ajar_protocol::trim::TrimRecord;
-use ajar_protocol::{DeviceId, DocId, Envelope, EnvelopeId, LinkHash, VerifiedEnvelope};
+use ajar_protocol::{DeviceId, DocId, Envelope, EnvelopeId, Frontier, LinkHash, VerifiedEnvelope};
 
 use super::pack::{OpenedDoc, OpenedPack};
 use super::state::Standing;
@@ -36,6 +36,9 @@ const ENDORSEMENTS: usize = 256;
 pub(crate) struct Boot {
     /// It gave up the log up to here.
     pub(crate) trim: Option<TrimRecord>,
+    /// Something came from a device that no chain names here: it may have joined since this
+    /// device was linked, and a bootstrap brings no links.
+    strangers: bool,
     snapshots: Vec<VerifiedEnvelope>,
     endorsements: Vec<VerifiedEnvelope>,
 }
@@ -50,6 +53,8 @@ pub(crate) struct Starting {
     /// Those that are, by their number here.
     packs: Vec<(u32, Vec<DocId>)>,
     beyond: Beyond,
+    /// How far `beyond` has been looked for: people write meanwhile.
+    looked: Frontier,
 }
 
 /// How far the beginning from a snapshot is.
@@ -91,6 +96,11 @@ impl<S: Store> Replica<S> {
             self.count_damaged(now);
             return Ok(());
         };
+        let names = record.statement.cover.rows().map(|(device, _)| *device);
+        let names = names.chain(record.signatures.iter().map(|(device, _)| *device));
+        if self.come_from_strangers(names) {
+            return Ok(());
+        }
         let chains: Vec<_> = self.space.chains.iter().collect();
         let sound = record.verify(&self.space.id, &chains, false).is_ok();
         // One that is behind us is no reason for anything; the relay may be an old copy.
@@ -123,6 +133,9 @@ impl<S: Store> Replica<S> {
         envelope: Envelope,
     ) -> Result<(), EngineError> {
         let header = *envelope.header();
+        if self.come_from_strangers([header.device]) {
+            return Ok(());
+        }
         let author = self.space.device(&header.device);
         let key = author.map(|(_, author)| author.keys.sign);
         let fits = header.space == self.space.id
@@ -133,6 +146,14 @@ impl<S: Store> Replica<S> {
             self.count_damaged(now);
             return Ok(());
         };
+        let own = self.space.device;
+        if header.device == own && header.counter > self.progress.frontier.counter(&own) {
+            // Signed by our own key, and we have not written it: our next words must not take
+            // its place.
+            self.meta.stale = true;
+            self.pending.meta = true;
+            self.notice(now, NoticeKind::StaleCopy);
+        }
         match header.kind {
             EnvelopeType::Epoch => return self.take_epoch_alone(now, &verified),
             EnvelopeType::Snapshot => self.keep_for_boot(verified, true),
@@ -140,6 +161,23 @@ impl<S: Store> Replica<S> {
             EnvelopeType::Changes | EnvelopeType::Burn => self.count_damaged(now),
         }
         Ok(())
+    }
+
+    /// Whether a bootstrap names a device that is not known here, and the links may bring it:
+    /// they are asked for then, and again only if they have brought something.
+    fn come_from_strangers(&mut self, devices: impl IntoIterator<Item = DeviceId>) -> bool {
+        let seqs = self.space.seqs();
+        let Some(uplink) = &mut self.uplink else {
+            return false;
+        };
+        let Some(boot) = &mut uplink.boot else {
+            return false;
+        };
+        let mut devices = devices.into_iter();
+        let may_ask = uplink.asked_who.as_ref() != Some(&seqs);
+        let stranger = may_ask && devices.any(|device| self.space.device(&device).is_none());
+        boot.strangers |= stranger;
+        stranger
     }
 
     fn keep_for_boot(&mut self, envelope: VerifiedEnvelope, snapshot: bool) {
@@ -200,10 +238,14 @@ impl<S: Store> Replica<S> {
         now: Now,
         send: &mut Vec<ClientMsg>,
     ) -> Result<(), EngineError> {
-        let uplink = self.uplink.as_mut();
-        let Some(boot) = uplink.and_then(|uplink| uplink.boot.take()) else {
+        let Some(uplink) = &mut self.uplink else {
             return Ok(());
         };
+        let Some(boot) = uplink.boot.take() else {
+            return Ok(());
+        };
+        let may_ask = uplink.asked_who.as_ref() != Some(&self.space.seqs());
+        let mut strangers = boot.strangers;
         let mut partner_only = false;
         let mut best: Option<(EnvelopeName, Snapshot)> = None;
         let needed = boot.trim.as_ref().map(|record| &record.statement.cover);
@@ -211,6 +253,11 @@ impl<S: Store> Replica<S> {
             let Some((name, snapshot)) = self.read_boot_snapshot(envelope)? else {
                 continue;
             };
+            let is_unknown = |device: &DeviceId| self.space.device(device).is_none();
+            if snapshot.cover.rows().any(|(device, _)| is_unknown(device)) {
+                strangers = true;
+                continue;
+            }
             let reaches_log = needed.is_none_or(|cover| reaches(&snapshot.cover, cover));
             let further =
                 extent(&snapshot.cover) > best.as_ref().map_or(0, |(_, best)| extent(&best.cover));
@@ -226,6 +273,10 @@ impl<S: Store> Replica<S> {
                 partner_only = true;
             }
         }
+        if strangers && may_ask {
+            self.ask_who(send);
+            return Ok(());
+        }
         match (best, boot.trim) {
             (Some((name, snapshot)), trim) => {
                 // How much was written here meanwhile says nothing about what the others wrote.
@@ -233,13 +284,15 @@ impl<S: Store> Replica<S> {
                     self.subscribe_anew(send);
                     return Ok(());
                 }
+                // With the keys that are about to go.
+                let beyond = self.changes_beyond(&snapshot.cover)?;
                 // What it has retired may be named as parent by the epochs that came.
                 for epoch in &snapshot.retired {
                     self.epochs.retire(epoch.id, epoch.number);
                 }
                 self.try_waiting_epochs(now)?;
                 let trim = trim.map(|record| record.encode()).unwrap_or_default();
-                self.start_from(now, name, snapshot, trim)?;
+                self.start_from(now, name, snapshot, trim, beyond)?;
                 // Everything may have been burned: then there is no pack to wait for.
                 match self.starting.take_if(|starting| starting.left.is_empty()) {
                     Some(starting) => self.end_start(now, starting, send),
@@ -259,6 +312,15 @@ impl<S: Store> Replica<S> {
                 Ok(())
             }
         }
+    }
+
+    /// Asks for the links, with the log: if that is cut short, another bootstrap follows.
+    fn ask_who(&mut self, send: &mut Vec<ClientMsg>) {
+        let seqs = self.space.seqs();
+        if let Some(uplink) = &mut self.uplink {
+            uplink.asked_who = Some(seqs);
+        }
+        self.subscribe_anew(send);
     }
 
     /// Opens an envelope of a bootstrap with whatever key fits, whether or not its epoch is
@@ -293,11 +355,7 @@ impl<S: Store> Replica<S> {
             return Ok(None);
         };
         let snapshot = Snapshot::decode(&content).ok();
-        let sound = snapshot.filter(|snapshot| {
-            let behind = snapshot.cover.counter(&name.device) < name.counter;
-            let mut rows = snapshot.cover.rows();
-            behind && rows.all(|(device, _)| self.space.device(device).is_some())
-        });
+        let sound = snapshot.filter(|snapshot| snapshot.cover.counter(&name.device) < name.counter);
         Ok(sound.map(|snapshot| (name, snapshot)))
     }
 
@@ -373,6 +431,7 @@ impl<S: Store> Replica<S> {
         name: EnvelopeName,
         snapshot: Snapshot,
         trim: Vec<u8>,
+        beyond: Beyond,
     ) -> Result<(), EngineError> {
         // Our own device has written more than we know: this home is a copy of an older state.
         let own = self.space.device;
@@ -381,7 +440,6 @@ impl<S: Store> Replica<S> {
             self.pending.meta = true;
             self.notice(now, NoticeKind::StaleCopy);
         }
-        let beyond = self.changes_beyond(&snapshot.cover)?;
         self.making = None;
         self.comparing = None;
         self.starting = Some(Starting {
@@ -391,6 +449,7 @@ impl<S: Store> Replica<S> {
             trim,
             packs: Vec::new(),
             beyond,
+            looked: self.progress.frontier.clone(),
         });
         Ok(())
     }
@@ -450,13 +509,16 @@ impl<S: Store> Replica<S> {
             return Ok(Outputs::default());
         };
         starting.left.remove(wanted);
+        self.look_beyond(&mut starting.beyond, &mut starting.looked)?;
         let number = self.folded.base.number();
         let mut docs = Vec::with_capacity(pack.docs.len());
         let mut bytes = 0;
+        let mut is_stale = false;
         for packed in pack.docs {
             let doc = packed.doc;
             bytes += packed.saved.len() as u64;
             if self.folded.burned.contains(&doc) {
+                is_stale = true;
                 continue;
             }
             if !self.take_packed(&starting, number, packed)? {
@@ -474,6 +536,9 @@ impl<S: Store> Replica<S> {
         }
         // What the next snapshot builds on, also if this beginning never comes to its end.
         self.list_pack(pack.reference.clone(), number, &docs, bytes);
+        if is_stale {
+            self.soil_pack(&pack.reference.blob);
+        }
         starting.packs.push((number, docs));
         let mut send = Vec::new();
         if starting.left.is_empty() {
@@ -548,6 +613,8 @@ impl<S: Store> Replica<S> {
         starting: Starting,
         send: &mut Vec<ClientMsg>,
     ) -> Result<(), EngineError> {
+        let mut starting = starting;
+        self.look_beyond(&mut starting.beyond, &mut starting.looked)?;
         let Starting {
             name,
             snapshot,

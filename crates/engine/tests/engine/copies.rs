@@ -177,3 +177,26 @@ fn proofs_are_not_washed_away_by_a_flood_of_lesser_notices() {
     world.restart(ANA);
     assert_eq!(world.notices(ANA), notices);
 }
+
+/// The epoch came ahead of its place, and the words of the copy took that place: the home did not
+/// open any more.
+#[test]
+fn a_copy_from_before_the_first_words_does_not_write_over_what_its_original_wrote() {
+    let mut world = World::without_epoch(64);
+    let store = world.devices[ANA].store.copied();
+    let home = Replica::open(store.clone()).unwrap();
+    world.devices.push(Device::with(home, store, 141));
+    world.connect(ANA);
+    world.run();
+    let doc = world.new_doc(ANA, Ownership::Mine);
+    world.put(ANA, doc, "n", "after the copy");
+    world.run();
+    // The bootstrap brings the epoch, and the log has not come yet.
+    world.connect(COPY);
+    world.step(COPY, 3);
+    assert!(world.devices[COPY].home.status().stale);
+    refuses_to_write(&mut world, COPY);
+    world.run();
+    world.restart(COPY);
+    assert_eq!(world.notices(COPY), [NoticeKind::StaleCopy]);
+}

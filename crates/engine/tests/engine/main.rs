@@ -51,6 +51,8 @@ mod mutations;
 #[cfg(test)]
 mod new_words;
 #[cfg(test)]
+mod newcomers;
+#[cfg(test)]
 mod outranking;
 #[cfg(test)]
 mod outranking_faults;
@@ -66,6 +68,8 @@ mod repairing;
 mod rogue;
 #[cfg(test)]
 mod schedule;
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod snapshots;
 #[cfg(test)]

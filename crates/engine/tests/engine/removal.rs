@@ -285,3 +285,36 @@ fn a_thief_cannot_fill_the_disk_with_keys_from_beyond_its_cut_off() {
     world.restart(ANA);
     assert_eq!(world.value(ANA, doc, "x").as_deref(), Some("2"));
 }
+
+/// What the laptop wrote beyond the cut-off was taken for something that a snapshot had folded
+/// in, and stayed with Ben, or stood on what was not there.
+#[test]
+fn what_came_too_late_goes_also_when_the_log_before_it_was_given_up() {
+    let mut world = World::online(31);
+    let laptop = world.link(ANA);
+    let page = world.new_doc(ANA, Ownership::Common);
+    world.put(ANA, page, "text", "our page");
+    world.run();
+    world.snapshot(ANA);
+    world.rest();
+    world.put(BEN, page, "text", "still ours");
+    world.run();
+    let week = std::time::Duration::from_secs(7 * 24 * 3600 + 1);
+    world.pass(week);
+    world.rest();
+    assert!(world.relay.trim.is_some());
+    world.put(ANA, page, "more", "words");
+    world.run();
+    // Ben has taken this in when he hears that the laptop had been removed before.
+    world.put(laptop, page, "late", "CANARY-late");
+    world.propose_removal(ANA, laptop);
+    world.run();
+    for who in [ANA, BEN] {
+        assert_eq!(world.value(who, page, "late"), None, "{who}");
+        let text = world.value(who, page, "text");
+        assert_eq!(text.as_deref(), Some("still ours"), "{who}");
+        let more = world.value(who, page, "more");
+        assert_eq!(more.as_deref(), Some("words"), "{who}");
+    }
+    assert_eq!(world.heads(ANA), world.heads(BEN));
+}

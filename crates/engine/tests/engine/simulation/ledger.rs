@@ -1,0 +1,128 @@
+//! What is written down during a run, to tell afterwards what must hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ajar_protocol::{DeviceId, DocId, Envelope, EnvelopeId, EpochId, Frontier, SpaceId};
+use automerge::ChangeHash;
+
+use super::town::Seat;
+
+/// An envelope as its author made it.
+pub(super) struct Written {
+    pub(super) space: usize,
+    pub(super) envelope: Envelope,
+    /// Devices of which the author knew that they were removed.
+    pub(super) gone: BTreeSet<DeviceId>,
+    /// Its author had the epoch, and not yet all that came before it.
+    pub(super) ahead: bool,
+}
+
+/// A change that the engine said to be kept.
+pub(super) struct Kept {
+    pub(super) seat: usize,
+    pub(super) space: usize,
+    pub(super) doc: DocId,
+    pub(super) hash: ChangeHash,
+    pub(super) deps: Vec<ChangeHash>,
+    pub(super) device: DeviceId,
+    pub(super) counter: u64,
+    pub(super) id: EnvelopeId,
+}
+
+pub(super) struct Burned {
+    pub(super) space: usize,
+    pub(super) person: usize,
+    pub(super) doc: DocId,
+    pub(super) device: DeviceId,
+    /// Where the burn stands, if it was made at all.
+    pub(super) position: Option<(u64, EnvelopeId)>,
+}
+
+/// What was written down during a run.
+#[derive(Default)]
+pub(super) struct Ledger {
+    pub(super) written: Vec<Written>,
+    pub(super) kept: Vec<Kept>,
+    pub(super) by_hash: BTreeMap<ChangeHash, usize>,
+    pub(super) accepted: BTreeMap<(SpaceId, DeviceId, u64), EnvelopeId>,
+    pub(super) sent: BTreeMap<(SpaceId, DeviceId, u64), (EnvelopeId, usize)>,
+    pub(super) burned: Vec<Burned>,
+    pub(super) burn_tried: BTreeSet<DocId>,
+    pub(super) opened: Vec<(usize, DocId)>,
+    pub(super) canaries: usize,
+    pub(super) recoveries: usize,
+}
+
+impl Ledger {
+    pub(super) fn wrote(
+        &mut self,
+        space: usize,
+        envelope: &Envelope,
+        gone: &BTreeSet<DeviceId>,
+        frontier: &Frontier,
+    ) {
+        let epoch = envelope.header().epoch;
+        let mut written = self.written.iter().map(|written| &written.envelope);
+        let epoch = written.find(|one| EpochId::from(one.id()) == epoch);
+        let ahead = epoch.is_some_and(|epoch| {
+            let header = epoch.header();
+            frontier.counter(&header.device) < header.counter
+        });
+        self.written.push(Written {
+            space,
+            envelope: envelope.clone(),
+            gone: gone.clone(),
+            ahead,
+        });
+    }
+
+    pub(super) fn kept(
+        &mut self,
+        seat: usize,
+        space: usize,
+        doc: DocId,
+        hash: ChangeHash,
+        deps: Vec<ChangeHash>,
+        envelope: &Envelope,
+    ) {
+        let header = envelope.header();
+        self.by_hash.insert(hash, self.kept.len());
+        self.kept.push(Kept {
+            seat,
+            space,
+            doc,
+            hash,
+            deps,
+            device: header.device,
+            counter: header.counter,
+            id: envelope.id(),
+        });
+    }
+
+    pub(super) fn knows(&self, hash: &ChangeHash) -> bool {
+        self.by_hash.contains_key(hash)
+    }
+
+    /// A relay took an envelope that it did not have.
+    pub(super) fn accepted(&mut self, space: SpaceId, bytes: &[u8]) {
+        let envelope = Envelope::parse(bytes).unwrap();
+        let header = envelope.header();
+        let place = (space, header.device, header.counter);
+        self.accepted.entry(place).or_insert(envelope.id());
+    }
+
+    pub(super) fn burned(&mut self, seat: &Seat, doc: DocId, position: Option<(u64, EnvelopeId)>) {
+        self.burned.push(Burned {
+            space: seat.space,
+            person: seat.person,
+            doc,
+            device: seat.device,
+            position,
+        });
+    }
+
+    /// How many changes were kept.
+    pub(super) fn changes(&self) -> usize {
+        self.kept.len()
+    }
+}
