@@ -316,9 +316,11 @@ impl<S: Store> Replica<S> {
         if parties.is_empty() {
             return BTreeSet::new();
         }
-        self.epochs.doomed(|device| {
-            let author = self.space.device(device);
+        self.epochs.doomed(|epoch| {
+            let author = self.space.device(&epoch.device);
+            // What lies beyond a cut-off ends nothing, since nothing can follow it.
             author.is_some_and(|(place, _)| parties.contains(&place))
+                && !self.space.is_cut_off(&epoch.device, epoch.counter)
         })
     }
 

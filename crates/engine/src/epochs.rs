@@ -200,8 +200,8 @@ impl Epochs {
     }
 
     /// Epochs that are neither one of the burn epochs of certain authors nor follow all of those.
-    pub(crate) fn doomed(&self, is_author: impl Fn(&DeviceId) -> bool) -> BTreeSet<EpochId> {
-        let is_burn = |epoch: &Epoch| epoch.reason == EpochReason::Burn && is_author(&epoch.device);
+    pub(crate) fn doomed(&self, counts: impl Fn(&Epoch) -> bool) -> BTreeSet<EpochId> {
+        let is_burn = |epoch: &Epoch| epoch.reason == EpochReason::Burn && counts(epoch);
         let burns = self.all.iter().filter(|(_, epoch)| is_burn(epoch));
         let mut doomed = BTreeSet::new();
         for (burn, _) in burns {

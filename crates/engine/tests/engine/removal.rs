@@ -5,6 +5,7 @@ use ajar_crypto::{EpochKey, Secret};
 use ajar_engine::Ownership;
 use ajar_engine::store::Store;
 use ajar_protocol::epoch::EpochRecord;
+use ajar_protocol::link::{Cutoff, LinkBody, RevokeReason};
 use ajar_protocol::relay_msg::RelayMsg;
 use ajar_protocol::{DocId, Envelope, EnvelopeType, EpochId};
 use automerge::ROOT;
@@ -12,6 +13,7 @@ use automerge::transaction::Transactable;
 
 use crate::craft;
 use crate::rogue::Rogue;
+use crate::theft::by_device;
 use crate::world::{ANA, BEN, World};
 
 /// Every key in the key file of a device.
@@ -317,4 +319,64 @@ fn what_came_too_late_goes_also_when_the_log_before_it_was_given_up() {
         assert_eq!(more.as_deref(), Some("words"), "{who}");
     }
     assert_eq!(world.heads(ANA), world.heads(BEN));
+}
+
+/// Every word brought another key: what the laptop had ended, nothing could follow.
+#[test]
+fn a_burn_whose_key_change_lies_beyond_a_cut_off_ends_no_key_for_ever() {
+    let mut world = World::online(32);
+    let laptop = world.link(ANA);
+    let (hers, his) = (
+        world.new_doc(ANA, Ownership::Mine),
+        world.new_doc(BEN, Ownership::Mine),
+    );
+    let regretted = world.new_doc(laptop, Ownership::Mine);
+    world.put(laptop, regretted, "text", "CANARY-regretted");
+    world.put(ANA, hers, "text", "that may stay");
+    world.run();
+    let device = &mut world.devices[laptop];
+    let burned = device
+        .home
+        .burn(world.now, &mut device.rng, &[regretted], &[]);
+    world.take(laptop, burned.unwrap());
+    world.run();
+    let newest = |world: &World, nth: usize| {
+        let bytes = world.relay.log.iter().rev().nth(nth).unwrap();
+        Envelope::parse(bytes).unwrap()
+    };
+    assert_eq!(newest(&world, 0).header().kind, EnvelopeType::Epoch);
+    let last = newest(&world, 1);
+    assert_eq!(last.header().kind, EnvelopeType::Burn);
+    // Ana removed it where she had heard of the burn only; by now everybody has both.
+    let cutoff = Cutoff {
+        device: last.header().device,
+        counter: last.header().counter,
+        id: last.id(),
+        reason: RevokeReason::Lost,
+    };
+    let link = by_device(&mut world, ANA, LinkBody::DeviceRevoke(cutoff));
+    world.inject_link(&link);
+    world.run();
+    world.pass(std::time::Duration::from_secs(120));
+    world.rest();
+    let epochs = |world: &World| {
+        let kind = |bytes: &&Vec<u8>| Envelope::parse(bytes).unwrap().header().kind;
+        let log = world.relay.log.iter();
+        log.filter(|bytes| kind(bytes) == EnvelopeType::Epoch)
+            .count()
+    };
+    let before = epochs(&world);
+    for number in 0..5 {
+        let value = format!("{number}");
+        world.put(ANA, hers, "text", &value);
+        world.put(BEN, his, "text", &value);
+        world.run();
+        for (who, doc) in [(BEN, hers), (ANA, his)] {
+            let read = world.value(who, doc, "text");
+            assert_eq!(read.as_deref(), Some(value.as_str()), "{who}");
+        }
+    }
+    // One for the removal, at most one more where two were made at once.
+    assert!(epochs(&world) <= before + 2, "{}", epochs(&world) - before);
+    assert_eq!(world.value(BEN, regretted, "text"), None);
 }
