@@ -41,8 +41,9 @@ impl<S: Store> Replica<S> {
             let (device, counter) = (envelope.header().device, envelope.header().counter);
             if orphan {
                 self.epochs.take_orphan(&self.space, &envelope);
-            } else if counter > self.progress.frontier.counter(&device) {
-                // Handed over ahead of its place: it may wait for those that it stands on.
+            } else if counter > self.progress.frontier.counter(&device) || self.meta.stale {
+                // Handed over ahead of its place: it may wait for those that it stands on. A copy
+                // that others have gone on without may wait for ever, and can still be read.
                 waiting.push((device, counter));
             } else {
                 return Err(damaged());
