@@ -312,6 +312,9 @@ impl<S: Store> Replica<S> {
 
     /// New snapshots build on this one: packs that both have stay, the rest is exchanged.
     fn build_on(&mut self, comparing: &Comparing) -> Result<(), EngineError> {
+        // One in the making counts on packs that may go now: signed all the same, it would lack
+        // their documents.
+        self.making = None;
         let packs = &comparing.snapshot.packs;
         let stays = |blob: &BlobId| packs.iter().any(|pack| pack.blob == *blob);
         let found = |blob: &BlobId| comparing.found.iter().any(|(pack, _)| pack.blob == *blob);

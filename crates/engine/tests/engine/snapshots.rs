@@ -147,6 +147,44 @@ fn a_device_that_was_away_for_a_year_jumps_and_keeps_what_it_wrote() {
     world.restart(laptop);
 }
 
+/// It counted on packs that were gone when it was signed: their documents were missing in it, and
+/// whoever began from it did not have them. Seed 5220 of the simulation.
+#[test]
+fn a_snapshot_in_the_making_is_given_up_when_another_is_taken_over() {
+    let mut world = World::online(23);
+    let diary = world.new_doc(ANA, Ownership::Mine);
+    world.put(ANA, diary, "text", "a first day");
+    world.run();
+    world.snapshot(BEN);
+    world.rest();
+    // Ana builds on Ben's packs. While hers are sealed, Ben packs the diary anew, since it has
+    // changed, and she takes that over.
+    world.devices[ANA].home.begin_snapshot().unwrap();
+    let page = world.new_doc(BEN, Ownership::Common);
+    world.put(BEN, page, "text", "ours");
+    world.put(ANA, diary, "text", "a better first day");
+    world.run();
+    world.snapshot(BEN);
+    assert!(world.devices[ANA].home.is_making());
+    while world.compare(ANA).is_some() {}
+    assert!(!world.devices[ANA].home.is_making());
+    world.pack_all(ANA);
+    let device = &mut world.devices[ANA];
+    let finished = device.home.finish_snapshot(world.now, &mut device.rng);
+    assert!(finished.unwrap().is_none());
+    world.rest();
+    for who in [ANA, BEN] {
+        let told = world.notices(who);
+        let differs = |kind: &NoticeKind| matches!(kind, NoticeKind::SnapshotDiffers { .. });
+        assert!(!told.iter().any(differs), "{who}: {told:?}");
+    }
+    // The next one is whole.
+    world.snapshot(ANA);
+    world.rest();
+    let told = world.notices(BEN);
+    assert_eq!(told, []);
+}
+
 #[test]
 fn two_devices_make_a_snapshot_at_once_and_no_harm_is_done() {
     let (mut world, docs) = written(5, 3);
