@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use ajar_tests::canary;
 use ajar_tests::client::{Person, pair};
-use ajar_tests::liar::Liar;
+use ajar_tests::liar::{Liar, Twists};
 use ajar_tests::relay::Relay;
 use ajar_tests::searcher::Keys;
 use ed25519_dalek::{Signature, VerifyingKey};
@@ -186,7 +186,10 @@ fn a_copied_device_in_two_worlds_leaves_evidence_that_anybody_can_check() {
 fn damaged_data_is_told_and_the_rest_goes_on() {
     let liar = Liar::lets_everybody_in();
     let (ana, ben) = two(&liar.invite());
-    liar.damages(true);
+    liar.twist(Twists {
+        damaged: true,
+        ..Twists::default()
+    });
     for text in ["one", "two", "three"] {
         assert!(ana.share(text));
     }
@@ -196,7 +199,7 @@ fn damaged_data_is_told_and_the_rest_goes_on() {
         ["The server sent damaged data."]
     );
     assert!(ben.shared_texts().is_empty());
-    liar.damages(false);
+    liar.is_honest();
     ben.sync();
     assert_eq!(ben.shared_texts().len(), 3);
 }

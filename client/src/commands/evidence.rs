@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use ajar_sync::{Contradiction, Evidence, Space, Statement};
+use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
 use super::export;
@@ -110,7 +111,7 @@ fn to_json(space: &Space, evidence: &Evidence) -> Result<Value, Failure> {
         "place": place,
         "says": says,
         "statements": evidence.statements.iter().map(statement).collect::<Vec<_>>(),
-        "chain": evidence.chain.iter().map(|link| hex(link)).collect::<Vec<_>>(),
+        "chain": evidence.chain.iter().map(|link| HEXLOWER.encode(link)).collect::<Vec<_>>(),
     }))
 }
 
@@ -118,19 +119,15 @@ fn statement(statement: &Statement) -> Value {
     json!({
         "kind": if statement.is_link { "link" } else { "envelope" },
         "place": statement.place,
-        "id": hex(&statement.id),
-        "before": hex(&statement.before),
-        "signer": hex(&statement.signer),
-        "key": hex(&statement.key),
+        "id": HEXLOWER.encode(&statement.id),
+        "before": HEXLOWER.encode(&statement.before),
+        "signer": HEXLOWER.encode(&statement.signer),
+        "key": HEXLOWER.encode(&statement.key),
         "device": statement.device.map(|keys| json!({
-            "sign": hex(&keys.sign),
-            "kem": hex(&keys.kem),
-            "auth": hex(&keys.auth),
+            "sign": HEXLOWER.encode(&keys.sign),
+            "kem": HEXLOWER.encode(&keys.kem),
+            "auth": HEXLOWER.encode(&keys.auth),
         })),
-        "bytes": hex(&statement.bytes),
+        "bytes": HEXLOWER.encode(&statement.bytes),
     })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -74,6 +74,9 @@ impl<S: Store> Replica<S> {
         now: Now,
         entropy: &mut dyn Entropy,
     ) -> Result<(), EngineError> {
+        if self.space.partner().is_none() {
+            return Ok(());
+        }
         let voice = u8::try_from(self.space.place).unwrap_or(u8::MAX);
         let votes = self.folded.votes.iter();
         let mut docs: BTreeSet<DocId> = votes
@@ -82,9 +85,6 @@ impl<S: Store> Replica<S> {
             .collect();
         let burned = self.pending_burns().flat_map(|burn| &burn.docs);
         docs.extend(burned.filter(|doc| owner(doc) == Some(Owner::Common)));
-        if self.space.partner().is_none() {
-            return Ok(());
-        }
         let docs: Vec<DocId> = docs.into_iter().collect();
         for docs in docs.chunks(limits::DOCS_PER_BURN) {
             let burn = Burn {

@@ -210,14 +210,6 @@ impl Liar {
         of_kind.map(Vec::len).collect()
     }
 
-    /// From now on, every envelope that it forwards is damaged on the way, or none.
-    pub fn damages(&self, damaged: bool) {
-        self.twist(Twists {
-            damaged,
-            ..Twists::default()
-        });
-    }
-
     /// For every list of devices that it holds, a link that adds a device of its own: signed by
     /// that device, and signed by it in the name of one that is in the list.
     #[must_use]
