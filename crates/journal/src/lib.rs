@@ -22,6 +22,7 @@ pub mod error;
 pub mod history;
 pub mod opening;
 pub mod photo;
+pub mod point;
 pub mod profile;
 pub mod query;
 mod read;
@@ -32,6 +33,7 @@ pub mod text;
 pub use body::Paragraph;
 pub use error::{Error, Invalid, Unreadable};
 pub use photo::{BlobRef, MediaType, Photo, PhotoCopy};
+pub use point::Point;
 
 /// Gives types that hold what people wrote a `Debug` that shows nothing of it.
 macro_rules! redacted_debug {
