@@ -3,6 +3,7 @@
 use ajar_journal::entry::{self, Entry};
 use ajar_journal::opening::{self, Opening};
 use ajar_journal::query::Item;
+use ajar_journal::records::{self as journal_records, Facts};
 use ajar_journal::schema::{self, Kind};
 use ajar_journal::{Paragraph, Photo, Unreadable};
 use ajar_sync::{DocId, DocInfo, Document, Home, Space, SpaceKind, doc_id_text};
@@ -24,11 +25,13 @@ pub(crate) enum Content {
     Unreadable(Unreadable),
 }
 
-/// A private entry or an opening.
+/// What a person wrote.
 #[derive(Debug)]
 pub(crate) enum Record {
     Entry(Entry),
     Opening(Opening),
+    /// One of the smaller records.
+    Small(Kind, Facts),
 }
 
 impl Record {
@@ -36,6 +39,7 @@ impl Record {
         match self {
             Self::Entry(_) => Kind::Entry,
             Self::Opening(_) => Kind::Opening,
+            Self::Small(kind, _) => kind.clone(),
         }
     }
 
@@ -43,6 +47,7 @@ impl Record {
         match self {
             Self::Entry(entry) => entry.title.as_deref(),
             Self::Opening(opening) => opening.title.as_deref(),
+            Self::Small(..) => None,
         }
     }
 
@@ -50,6 +55,7 @@ impl Record {
         match self {
             Self::Entry(entry) => &entry.title_others,
             Self::Opening(opening) => &opening.title_others,
+            Self::Small(..) => &[],
         }
     }
 
@@ -57,6 +63,7 @@ impl Record {
         match self {
             Self::Entry(entry) => &entry.date,
             Self::Opening(opening) => &opening.date,
+            Self::Small(_, facts) => &facts.day,
         }
     }
 
@@ -64,6 +71,7 @@ impl Record {
         match self {
             Self::Entry(entry) => &entry.paragraphs,
             Self::Opening(opening) => &opening.paragraphs,
+            Self::Small(..) => &[],
         }
     }
 
@@ -71,6 +79,7 @@ impl Record {
         match self {
             Self::Entry(entry) => &entry.photos,
             Self::Opening(opening) => &opening.photos,
+            Self::Small(..) => &[],
         }
     }
 
@@ -78,6 +87,7 @@ impl Record {
         match self {
             Self::Entry(entry) => entry.text(),
             Self::Opening(opening) => opening.text(),
+            Self::Small(_, facts) => facts.texts.join("\n"),
         }
     }
 
@@ -90,6 +100,7 @@ impl Record {
         match self {
             Self::Entry(entry) => Item::of_entry(doc_id_text(id), entry),
             Self::Opening(opening) => Item::of_opening(doc_id_text(id), opening),
+            Self::Small(kind, facts) => Item::of_facts(doc_id_text(id), kind.clone(), facts),
         }
     }
 }
@@ -128,6 +139,11 @@ impl Located {
                 "stage": opening.stage,
                 "opened_on": opening.opened_on,
             }),
+            Record::Small(_, facts) => json!({
+                "tags": [],
+                "about": facts.about,
+                "fields": facts.fields,
+            }),
         };
         if let (Value::Object(value), Value::Object(more)) = (&mut value, more) {
             value.extend(more);
@@ -142,7 +158,11 @@ pub(crate) fn read(document: &Document) -> Result<Content, Failure> {
         let record = match schema::kind_of(doc) {
             Ok(Kind::Entry) => entry::read(doc).map(Record::Entry),
             Ok(Kind::Opening) => opening::read(doc).map(Record::Opening),
-            Ok(Kind::Profile | Kind::Unknown(_)) => return Content::Other,
+            Ok(kind) => match journal_records::facts(doc, &kind) {
+                Ok(Some(facts)) => Ok(Record::Small(kind, facts)),
+                Ok(None) => return Content::Other,
+                Err(error) => Err(error),
+            },
             Err(error) => Err(error),
         };
         match record {

@@ -17,6 +17,7 @@ pub(crate) fn run(context: &Context, args: &List) -> Result<(), Failure> {
         tag: terminal::given_or_asked_if(args.tag.as_deref(), "Tag:")?,
         kind: args.kind.as_deref().map(kind).transpose()?,
         limit: args.limit,
+        all_kinds: false,
     };
     let wanted = Wanted {
         me: args.me,
@@ -29,10 +30,10 @@ pub(crate) fn run(context: &Context, args: &List) -> Result<(), Failure> {
 
 fn kind(word: &str) -> Result<Kind, Failure> {
     match Kind::from(word.to_owned()) {
-        kind @ (Kind::Entry | Kind::Opening) => Ok(kind),
-        Kind::Profile | Kind::Unknown(_) => Err(Failure::fixable(
+        kind if kind.is_listed() => Ok(kind),
+        _ => Err(Failure::fixable(
             "bad-kind",
-            "The kinds are entry and opening.",
+            "The kinds are entry, opening, page and letter.",
         )),
     }
 }
@@ -45,7 +46,7 @@ mod tests {
     fn only_kinds_that_are_listed_can_be_asked_for() {
         assert_eq!(kind("entry").unwrap(), Kind::Entry);
         assert_eq!(kind("opening").unwrap(), Kind::Opening);
-        for wrong in ["profile", "Entry", "letter", ""] {
+        for wrong in ["profile", "Entry", "response", ""] {
             assert_eq!(kind(wrong).unwrap_err().code(), "bad-kind");
         }
     }

@@ -34,7 +34,7 @@ pub(crate) fn run(context: &Context, args: &Open) -> Result<(), Failure> {
     let entry = match records::read(&private)? {
         Content::Record(Record::Entry(entry)) => entry,
         Content::Unreadable(error) => return Err(error.into()),
-        Content::Record(Record::Opening(_)) | Content::Other => {
+        Content::Record(Record::Opening(_) | Record::Small(..)) | Content::Other => {
             return Err(Failure::fixable(
                 "other-kind",
                 "This is not an entry, so there is nothing to open.",

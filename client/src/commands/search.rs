@@ -26,6 +26,7 @@ pub(crate) fn run(context: &Context, args: &Search) -> Result<(), Failure> {
         us: args.us,
         filter: Filter {
             limit: args.limit,
+            all_kinds: true,
             ..Filter::default()
         },
         words,

@@ -23,7 +23,7 @@ pub(crate) fn run(context: &Context, args: &Show) -> Result<(), Failure> {
     let located = records::find(&home, &args.id)?.located()?;
     let noted: HashSet<String> = match &located.record {
         Record::Entry(entry) => noted(entry),
-        Record::Opening(_) => HashSet::new(),
+        Record::Opening(_) | Record::Small(..) => HashSet::new(),
     };
     let open = open_ids(&home, move |id| noted.contains(&doc_id_text(*id)))?;
     home.close()?;

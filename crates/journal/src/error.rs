@@ -80,6 +80,14 @@ pub enum Invalid {
     /// An opening id that is not 32 lowercase hexadecimal digits.
     #[error("an opening id is 32 lowercase hexadecimal digits")]
     BadOpeningId,
+    /// A field of a smaller record.
+    #[error("{field}: {needs}")]
+    Field {
+        /// Its name.
+        field: &'static str,
+        /// What it should be.
+        needs: &'static str,
+    },
     /// A record may only be created in a document that holds nothing yet.
     #[error("the document already holds a record; create this one in a new document")]
     DocumentNotEmpty,

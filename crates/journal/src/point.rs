@@ -144,7 +144,13 @@ fn hundredths(typed: &str) -> Result<i16, NoPoint> {
     let (whole, rest) = number.split_once('.').unwrap_or((number, "0"));
     let whole = if whole.is_empty() { "0" } else { whole };
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-    if number.is_empty() || whole.len() > 1 || rest.is_empty() || rest.len() > 2 || !digits(whole) || !digits(rest) {
+    if number.is_empty()
+        || whole.len() > 1
+        || rest.is_empty()
+        || rest.len() > 2
+        || !digits(whole)
+        || !digits(rest)
+    {
         return Err(NoPoint);
     }
     let rest = format!("{rest:0<2}");

@@ -8,9 +8,10 @@ use unicode_normalization::UnicodeNormalization;
 use crate::date;
 use crate::entry::Entry;
 use crate::opening::Opening;
+use crate::records::Facts;
 use crate::redacted_debug;
 use crate::schema::Kind;
-use crate::text::{displayable_line, first_line};
+use crate::text::{displayable_line, first_line, first_line_of};
 
 /// One record in a list, small enough to keep for every record there is.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +63,24 @@ impl Item {
         }
     }
 
+    /// The item of a smaller record.
+    #[must_use]
+    pub fn of_facts(id: impl Into<String>, kind: Kind, facts: &Facts) -> Self {
+        Self {
+            id: id.into(),
+            kind,
+            date: facts.day.clone(),
+            title: None,
+            first_line: facts
+                .texts
+                .first()
+                .map(|text| first_line_of(text))
+                .unwrap_or_default(),
+            tags: Vec::new(),
+            created_at_ms: None,
+        }
+    }
+
     /// What to call it: the title, or else how it begins. One line, safe to print.
     #[must_use]
     pub fn heading(&self) -> String {
@@ -84,6 +103,8 @@ pub struct Filter {
     pub tag: Option<String>,
     /// Only of this kind.
     pub kind: Option<Kind>,
+    /// Without a kind, those too that no list shows by itself ([`Kind::is_listed`]).
+    pub all_kinds: bool,
     /// At most so many, counted after sorting.
     pub limit: Option<usize>,
 }
@@ -100,11 +121,18 @@ impl Filter {
                 .until
                 .as_deref()
                 .is_none_or(|until| day <= date::day(until))
-            && self.kind.as_ref().is_none_or(|kind| *kind == item.kind)
+            && self.is_of_kind(item)
             && self
                 .tag
                 .as_deref()
                 .is_none_or(|tag| item.tags.iter().any(|known| known.nfc().eq(tag.nfc())))
+    }
+
+    fn is_of_kind(&self, item: &Item) -> bool {
+        match &self.kind {
+            Some(kind) => *kind == item.kind,
+            None => self.all_kinds || item.kind.is_listed(),
+        }
     }
 
     /// The items that match, newest first, no more than the limit.

@@ -102,43 +102,109 @@ pub const OPENINGS_MAX: usize = 4096;
 /// Longest word for a kind or a stage, in characters.
 pub(crate) const WORD_CHARS_MAX: usize = 64;
 
-/// What kind of record a document holds.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
-pub enum Kind {
+/// Declares [`Kind`] with the word of each.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $word:literal),+ $(,)?) => {
+        /// What kind of record a document holds.
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(from = "String", into = "String")]
+        pub enum Kind {
+            $($(#[$doc])* $name,)+
+            /// Something a newer version writes; its word, as found (show it through
+            /// [`crate::text::displayable_line`]).
+            Unknown(String),
+        }
+
+        impl Kind {
+            /// All that this version knows.
+            pub const KNOWN: &'static [Self] = &[$(Self::$name),+];
+
+            /// The word stored under [`KIND`].
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$name => $word,)+
+                    Self::Unknown(word) => word,
+                }
+            }
+        }
+
+        impl From<String> for Kind {
+            fn from(word: String) -> Self {
+                match word.as_str() {
+                    $($word => Self::$name,)+
+                    _ => Self::Unknown(word),
+                }
+            }
+        }
+    };
+}
+
+kinds! {
     /// A private entry ([`crate::entry`]).
-    Entry,
+    Entry = "entry",
     /// A shared copy ([`crate::opening`]).
-    Opening,
+    Opening = "opening",
     /// A person's name ([`crate::profile`]).
-    Profile,
-    /// Something a newer version writes; its word, as found (show it through
-    /// [`crate::text::displayable_line`]).
-    Unknown(String),
-}
-
-impl Kind {
-    /// The word stored under [`KIND`].
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Entry => "entry",
-            Self::Opening => "opening",
-            Self::Profile => "profile",
-            Self::Unknown(word) => word,
-        }
-    }
-}
-
-impl From<String> for Kind {
-    fn from(word: String) -> Self {
-        match word.as_str() {
-            "entry" => Self::Entry,
-            "opening" => Self::Opening,
-            "profile" => Self::Profile,
-            _ => Self::Unknown(word),
-        }
-    }
+    Profile = "profile",
+    /// “I see you” ([`crate::records::Acknowledge`]).
+    Acknowledge = "acknowledge",
+    /// What somebody heard ([`crate::records::Reflection`]).
+    Reflection = "reflection",
+    /// Whether that was it ([`crate::records::Check`]).
+    Check = "check",
+    /// An answer ([`crate::records::Response`]).
+    Response = "response",
+    /// What helped ([`crate::records::Thanks`]).
+    Thanks = "thanks",
+    /// How an answer was for oneself ([`crate::records::Felt`]).
+    Felt = "felt",
+    /// What one hopes and fears ([`crate::records::Weighing`]).
+    Weighing = "weighing",
+    /// A small request ([`crate::records::Bid`]).
+    Bid = "bid",
+    /// An answer to one ([`crate::records::BidAnswer`]).
+    BidAnswer = "bid-answer",
+    /// What somebody has room for ([`crate::records::Capacity`]).
+    Capacity = "capacity",
+    /// A break with a time of return ([`crate::records::Pause`]).
+    Pause = "pause",
+    /// Something that is shown when both have committed themselves ([`crate::records::Sealed`]).
+    Sealed = "sealed",
+    /// What opens a sealed record, kept by its author ([`crate::records::Pending`]).
+    Pending = "pending",
+    /// A question of the couple's own ([`crate::records::Question`]).
+    Question = "question",
+    /// An answer about oneself ([`crate::records::MapAnswer`]).
+    MapAnswer = "map-answer",
+    /// A question somebody wants to leave out ([`crate::records::MapSkip`]).
+    MapSkip = "map-skip",
+    /// The question of a day ([`crate::records::Pick`]).
+    Pick = "pick",
+    /// Agreement to something that needs both ([`crate::records::Consent`]).
+    Consent = "consent",
+    /// A page of the book ([`crate::records::Page`]).
+    Page = "page",
+    /// A paragraph of a page ([`crate::records::Passage`]).
+    Passage = "passage",
+    /// A word of the couple's own ([`crate::records::OurWord`]).
+    OurWord = "our-word",
+    /// What both hold to ([`crate::records::Agreement`]).
+    Agreement = "agreement",
+    /// A day to remember ([`crate::records::Milestone`]).
+    Milestone = "milestone",
+    /// A letter ([`crate::records::Letter`]).
+    Letter = "letter",
+    /// Something done together again and again ([`crate::records::Ritual`]).
+    Ritual = "ritual",
+    /// That it was done ([`crate::records::RitualDone`]).
+    RitualDone = "ritual-done",
+    /// A word of one's own ([`crate::records::OwnWord`]).
+    OwnWord = "own-word",
+    /// What is not to come back by itself ([`crate::records::MemoryRule`]).
+    MemoryRule = "memory-rule",
+    /// What somebody chose for themselves ([`crate::records::Choices`]).
+    Choices = "choices",
 }
 
 impl From<Kind> for String {
@@ -150,6 +216,18 @@ impl From<Kind> for String {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&crate::text::displayable_line(self.as_str()))
+    }
+}
+
+impl Kind {
+    /// Whether a list shows it by itself; the others are parts of something, or stay in the
+    /// background.
+    #[must_use]
+    pub fn is_listed(&self) -> bool {
+        matches!(
+            self,
+            Self::Entry | Self::Opening | Self::Page | Self::Letter
+        )
     }
 }
 

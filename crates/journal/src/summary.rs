@@ -9,11 +9,14 @@ use crate::entry::{self, Entry};
 use crate::error::Unreadable;
 use crate::opening::{self, Opening, Stage};
 use crate::query::Item;
+use crate::records::{self, Facts};
 use crate::schema::{self, Kind};
+use crate::text::first_line_of;
+use crate::tree::Fields;
 use crate::{date, redacted_debug};
 
 /// Raised with every change of what [`of`] gives.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Shelf of what is needed at once, whatever month it is from.
 pub const AT_ONCE: u32 = u32::MAX;
 /// Sorts records that cannot be read; nothing that can be is sorted so.
@@ -52,6 +55,13 @@ pub struct Line {
     /// How far an opening is opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<Stage>,
+    /// The record that a smaller record is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// All that a smaller record holds. `None` if that is too long to be kept here: the record
+    /// has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fields: Option<Fields>,
     /// Whether devices wrote different things at the same time and nobody has chosen yet.
     #[serde(default, skip_serializing_if = "is_false")]
     pub versions: bool,
@@ -77,7 +87,26 @@ impl Line {
             tags: item.tags,
             created_at_ms: item.created_at_ms,
             stage,
+            about: None,
+            fields: None,
             versions,
+            cut: false,
+        }
+    }
+
+    fn of_facts(kind: Kind, facts: Facts) -> Self {
+        let text = facts.texts.first().map(String::as_str).unwrap_or_default();
+        Self {
+            kind,
+            date: facts.day,
+            title: None,
+            first_line: first_line_of(text),
+            tags: Vec::new(),
+            created_at_ms: None,
+            stage: None,
+            about: facts.about,
+            fields: Some(facts.fields),
+            versions: false,
             cut: false,
         }
     }
@@ -86,6 +115,9 @@ impl Line {
         let whole = serde_json::to_vec(&self).ok()?;
         if whole.len() <= HEAD_BYTES_MAX {
             return Some(whole);
+        }
+        if self.fields.take().is_some() {
+            return self.encode();
         }
         self.cut = true;
         self.title = None;
@@ -97,6 +129,12 @@ impl Line {
     #[must_use]
     pub fn decode(head: &[u8]) -> Option<Self> {
         serde_json::from_slice(head).ok()
+    }
+
+    /// What kind of record it is of.
+    #[must_use]
+    pub fn kind(&self) -> &Kind {
+        &self.kind
     }
 
     /// The line of a list. Without title and tags if [`Self::cut`].
@@ -121,6 +159,7 @@ pub fn of<D: ReadDoc>(doc: &D) -> Option<Summary> {
         Ok(Kind::Entry) => entry::read(doc).map(|entry| of_entry(&entry)),
         Ok(Kind::Opening) => opening::read(doc).map(|opening| of_opening(&opening)),
         Ok(Kind::Profile | Kind::Unknown(_)) => Ok(Some(not_listed())),
+        Ok(kind) => records::facts(doc, &kind).map(|facts| facts.and_then(|it| of_facts(kind, it))),
         Err(error) => Err(error),
     };
     match read {
@@ -145,6 +184,13 @@ fn of_opening(opening: &Opening) -> Option<Summary> {
     let titles = opening.title.iter().chain(&opening.title_others);
     let words = titles.map(String::as_str);
     listed(&opening.date, line, text(words, &opening.paragraphs))
+}
+
+fn of_facts(kind: Kind, facts: Facts) -> Option<Summary> {
+    let day = facts.day.clone();
+    let words = facts.texts.clone();
+    let text = text(words.iter().map(String::as_str), &[]);
+    listed(&day, Line::of_facts(kind, facts), text)
 }
 
 fn listed(date: &str, line: Line, text: String) -> Option<Summary> {
@@ -258,7 +304,7 @@ mod tests {
         doc.transact(|tx| profile::create(tx, "Ana")).unwrap();
         let summary = of(&doc).unwrap();
         assert_eq!((summary.shelf, summary.head.len()), (AT_ONCE, 0));
-        doc.transact(|tx| tx.put(ROOT, schema::KIND, "letter"))
+        doc.transact(|tx| tx.put(ROOT, schema::KIND, "a-newer-one"))
             .unwrap();
         assert_eq!(of(&doc).unwrap().shelf, AT_ONCE);
     }

@@ -3,6 +3,7 @@
 use unicode_normalization::char::is_combining_mark;
 
 use crate::body::Paragraph;
+use crate::error::Invalid;
 
 /// Longest first line, in characters.
 const FIRST_LINE_CHARS_MAX: usize = 60;
@@ -43,10 +44,16 @@ pub fn displayable_line(text: &str) -> String {
 #[must_use]
 pub fn first_line(paragraphs: &[Paragraph]) -> String {
     let lines = paragraphs.iter().map(|p| p.text.trim());
-    let line = lines
-        .into_iter()
-        .find(|line| !line.is_empty())
-        .unwrap_or("");
+    shortened(lines)
+}
+
+/// As [`first_line`], of one text.
+pub(crate) fn first_line_of(text: &str) -> String {
+    shortened(text.lines().map(str::trim))
+}
+
+fn shortened<'a>(mut lines: impl Iterator<Item = &'a str>) -> String {
+    let line = lines.find(|line| !line.is_empty()).unwrap_or("");
     if line.chars().nth(FIRST_LINE_CHARS_MAX).is_none() {
         return line.to_owned();
     }
@@ -60,6 +67,18 @@ pub fn first_line(paragraphs: &[Paragraph]) -> String {
     }
     let kept: String = kept.into_iter().collect();
     format!("{}…", kept.trim_end())
+}
+
+/// Checks a text that is kept whole: something is in it, and no more than `max` bytes.
+pub(crate) fn check_text(field: &'static str, text: &str, max: usize) -> Result<(), Invalid> {
+    let needs = if text.is_empty() {
+        "it is empty"
+    } else if text.len() > max {
+        "it is too long; shorten it"
+    } else {
+        return Ok(());
+    };
+    Err(Invalid::Field { field, needs })
 }
 
 /// Whether `text` has no character that [`displayable_line`] would replace.
