@@ -226,6 +226,9 @@ impl<S: Store> Replica<S> {
         for (doc, remade) in replayed.docs {
             let (device, by) = gone.docs.get(&doc).copied().unwrap_or(first);
             self.cache.drop_doc(&doc);
+            // The pack that it is in still holds what has gone.
+            let pack = self.row(&doc)?.map_or(0, |row| row.pack);
+            self.soil(&doc, pack);
             let batch = &mut self.pending.batch;
             self.directory.update(doc, &mut self.store, |row| {
                 store_anew(row, &remade.loaded.doc, remade.chunks, batch)
