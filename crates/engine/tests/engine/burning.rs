@@ -302,3 +302,39 @@ fn a_laptop_begins_where_everything_was_burned() {
     world.assert_converged();
     assert!(world.value(BEN, next, "text").is_some());
 }
+
+/// Each made a snapshot that lacked a little of the other's. The log was given up to one, and
+/// Ben asked for the other and never again.
+#[test]
+fn of_two_snapshots_side_by_side_both_settle_for_the_one_that_the_relay_took() {
+    let (mut world, doc, others) = regretted(12);
+    for who in [ANA, BEN] {
+        world.disconnect(who);
+    }
+    burn(&mut world, ANA, &[doc]);
+    burn(&mut world, BEN, &[others[1]]);
+    for who in [ANA, BEN] {
+        world.connect(who);
+    }
+    world.run();
+    for who in [ANA, BEN] {
+        world.disconnect(who);
+        world.snapshot(who);
+    }
+    for who in [ANA, BEN] {
+        world.connect(who);
+    }
+    world.run();
+    for who in [ANA, BEN] {
+        world.compare(who).unwrap();
+        world.errands(who);
+    }
+    world.run();
+    world.rest();
+    world.assert_converged();
+    for who in [ANA, BEN] {
+        for status in world.devices[who].home.burns() {
+            assert!(status.keys_destroyed, "{who}: {status:?}");
+        }
+    }
+}
