@@ -531,7 +531,8 @@ impl<S: Store> Replica<S> {
     ) -> Result<bool, EngineError> {
         let header = *envelope.header();
         let (device, counter) = (header.device, header.counter);
-        if header.kind != EnvelopeType::Epoch || device == self.space.device {
+        let given_up = self.epochs.is_retired(&envelope.id().into());
+        if header.kind != EnvelopeType::Epoch || device == self.space.device || given_up {
             return Ok(false);
         }
         let beyond = self
@@ -546,6 +547,11 @@ impl<S: Store> Replica<S> {
         let Verdict::Valid(epoch, history) = self.epochs.judge(&self.space, envelope) else {
             return Ok(false);
         };
+        // Every device has confirmed a burn that its author had not heard of: nobody has written
+        // under it, and it may hold what was destroyed.
+        if self.is_left_over(&epoch.parents) {
+            return Ok(false);
+        }
         let id = envelope.id().into();
         self.epochs
             .insert(&self.space, id, *epoch, history, now.wall_ms);

@@ -40,7 +40,7 @@ impl<S: Store> Replica<S> {
         good.sort_by_key(|seen| extent(&seen.cover));
         while let Some(seen) = good.pop() {
             let age = now.wall_ms.saturating_sub(seen.seen_ms);
-            let is_ripe = match self.waits_for_burn(&seen) {
+            let is_ripe = match self.waits_for_all(&seen)? {
                 true => self.burn_is_confirmed(&seen)?,
                 false => at_once || age >= SEVEN_DAYS_MS,
             };

@@ -386,3 +386,49 @@ fn what_is_written_while_a_laptop_begins_or_ben_compares_does_not_contradict_the
         matches!(kind, NoticeKind::SnapshotDiffers { .. })
     });
 }
+
+/// Ben had not heard that the burn had come to its end when he handed on old keys to his tablet.
+/// To Ana and to the tablet these were keys that nobody had burned, and the snapshot that gave
+/// them up was another history.
+#[test]
+fn old_keys_that_are_handed_on_after_the_end_of_a_burn_go_too() {
+    for author in [ANA, BEN] {
+        let mut world = World::online(14);
+        let (diary, page) = pages(&mut world);
+        let regretted = world.new_doc(author, Ownership::Mine);
+        world.put(author, regretted, "text", "CANARY-regretted");
+        world.run();
+        burn(&mut world, author, regretted);
+        world.snapshot(author);
+        let other = if author == ANA { BEN } else { ANA };
+        world.compare(other).unwrap();
+        world.errands(other);
+        world.errands(ANA);
+        while world.devices[ANA].home.sweeps() {
+            world.devices[ANA].home.sweep().unwrap();
+        }
+        world.devices[ANA].home.scrubbed().unwrap();
+        assert!(world.devices[ANA].home.burns()[0].keys_destroyed);
+        assert!(!world.devices[BEN].home.burns()[0].keys_destroyed);
+        let tablet = world.link_offline(BEN);
+        world.connect(tablet);
+        world.run();
+        world.rest();
+        world.put(tablet, page, "from", "the tablet");
+        world.put(ANA, diary, "more", "of it");
+        world.run();
+        world.rest();
+        world.assert_converged();
+        assert_not_told(&world, |kind| {
+            matches!(kind, NoticeKind::SnapshotDiffers { .. })
+        });
+        for who in [ANA, BEN, tablet] {
+            let ring = world.devices[who].store.load_keys().unwrap().unwrap();
+            // That of the burn, and one that follows it.
+            assert_eq!(ring.len(), 99 + 2 * 64, "{who}");
+        }
+        for who in [ANA, BEN] {
+            assert_forgotten(&world, who);
+        }
+    }
+}
