@@ -63,6 +63,11 @@ impl Ledger {
         gone: &BTreeSet<DeviceId>,
         frontier: &Frontier,
     ) {
+        // A copy takes over the epochs that its original made.
+        let mut known = self.written.iter();
+        if known.any(|known| known.envelope.id() == envelope.id()) {
+            return;
+        }
         let ahead = self.stands_on(envelope.header().epoch, |place| {
             frontier.counter(&place.device) < place.counter
         });
