@@ -30,7 +30,7 @@ use crate::inbox::Plain;
 use crate::notice::NoticeKind;
 use crate::output::{Event, Outputs};
 use crate::replica::Replica;
-use crate::snapshot::{Seen, Standing, extent};
+use crate::snapshot::{Seen, Standing, extent, reaches};
 use crate::store::Store;
 
 /// Burns that are remembered for telling how far they are.
@@ -332,7 +332,8 @@ impl<S: Store> Replica<S> {
             .seen
             .iter()
             .filter(|seen| seen.standing != Standing::Differs)
-            .filter(|seen| self.is_answered_within(burn, &seen.cover));
+            .filter(|seen| self.is_answered_within(burn, &seen.cover))
+            .filter(|seen| !self.is_out_of_reach(&seen.cover));
         good.max_by_key(|seen| extent(&seen.cover))
     }
 
@@ -405,6 +406,9 @@ impl<S: Store> Replica<S> {
             };
             let missing = active.iter().filter(|one| !self.has_endorsed(&seen, one));
             let missing: Vec<DeviceId> = missing.copied().collect();
+            if !missing.is_empty() && self.leads_past(&burn) {
+                return Ok(true);
+            }
             // Who joined later has begun from this one, and does not endorse it, or from another.
             let joined = |device: &DeviceId| seen.cover.counter(device) == 0;
             if missing.iter().all(joined) && self.old_beyond(&seen.cover)? {
@@ -412,6 +416,29 @@ impl<S: Store> Replica<S> {
             }
         }
         Ok(self.wants_leftovers_gone())
+    }
+
+    /// Whether a snapshot of somebody who had not heard of a burn covers what none of those does
+    /// that end it: whoever begins from there can compare none of them.
+    fn leads_past(&self, burn: &Burning) -> bool {
+        let seen = self.folded.seen.iter();
+        let seen = seen.filter(|seen| seen.standing != Standing::Differs);
+        let (ends, others): (Vec<&Seen>, Vec<&Seen>) =
+            seen.partition(|seen| self.is_answered_within(burn, &seen.cover));
+        others.iter().any(|other| {
+            let mut ends = ends.iter();
+            reaches(&self.progress.frontier, &other.cover)
+                && !ends.any(|seen| reaches(&seen.cover, &other.cover))
+        })
+    }
+
+    /// Whether a cover ends beyond a cut-off: whoever hears of the removal before it has come that
+    /// far never does.
+    fn is_out_of_reach(&self, cover: &Frontier) -> bool {
+        cover.rows().any(|(device, last)| {
+            self.space.is_cut_off(device, last.counter)
+                && self.progress.frontier.counter(device) < last.counter
+        })
     }
 
     /// Whether this device does what is left to do of one: its own, or one of its person that is

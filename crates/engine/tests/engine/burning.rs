@@ -5,6 +5,7 @@ use std::time::Duration;
 use ajar_engine::store::{Key, Store, StoreError};
 use ajar_engine::{NoticeKind, Ownership};
 use ajar_protocol::DocId;
+use ajar_protocol::link::RevokeReason;
 
 use crate::removal::hide;
 use crate::world::{ANA, BEN, LAPTOP, World};
@@ -407,5 +408,39 @@ fn a_key_change_beyond_a_cut_off_goes_with_the_burn_that_ends_it() {
     world.put(BEN, page, "more", "words");
     world.run();
     assert_one_key(&mut world, &[ANA, BEN]);
+    assert_eq!(world.heads(ANA), world.heads(BEN));
+}
+
+/// The laptop was removed while Ana's snapshot was on its way, which covered what lay beyond the
+/// cut-off by then: Ben could not compare it, and nobody made another.
+#[test]
+fn a_burn_does_not_wait_for_a_snapshot_that_ends_beyond_a_cut_off() {
+    let mut world = World::with_laptop(15);
+    let doc = world.new_doc(ANA, Ownership::Mine);
+    world.put(ANA, doc, "text", "CANARY-regretted");
+    world.run();
+    let laptop = world.devices[LAPTOP].home.device();
+    let ana = &mut world.devices[ANA];
+    let removal = ana
+        .home
+        .propose_removal(world.now, laptop, RevokeReason::Lost)
+        .unwrap();
+    world.disconnect(BEN);
+    let late = world.new_doc(LAPTOP, Ownership::Mine);
+    world.put(LAPTOP, late, "text", "beyond the cut-off");
+    world.run();
+    burn(&mut world, ANA, &[doc]);
+    world.snapshot(ANA);
+    world.take(ANA, removal);
+    world.run();
+    world.rotate(ANA);
+    world.run();
+    world.connect(BEN);
+    world.run();
+    world.rest();
+    for who in [ANA, BEN] {
+        let status = world.devices[who].home.burns().remove(0);
+        assert!(status.keys_destroyed, "{who}: {status:?}");
+    }
     assert_eq!(world.heads(ANA), world.heads(BEN));
 }

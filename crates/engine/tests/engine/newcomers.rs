@@ -387,6 +387,41 @@ fn what_is_written_while_a_laptop_begins_or_ben_compares_does_not_contradict_the
     });
 }
 
+/// Ben's snapshot covered what Ana's did not, so the tablet that began from it could not compare
+/// hers, and her burn waited for its word for ever.
+#[test]
+fn a_tablet_that_begins_from_a_snapshot_beside_that_of_a_burn_confirms_the_burn() {
+    let mut world = World::online(13);
+    let (diary, page) = pages(&mut world);
+    let regretted = world.new_doc(ANA, Ownership::Mine);
+    world.put(ANA, regretted, "text", "CANARY-regretted");
+    world.run();
+    world.disconnect(BEN);
+    world.put(BEN, page, "meanwhile", "on a train");
+    world.snapshot(BEN);
+    burn(&mut world, ANA, regretted);
+    world.snapshot(ANA);
+    world.disconnect(ANA);
+    world.connect(BEN);
+    world.run();
+    let tablet = world.link_offline(BEN);
+    world.connect(tablet);
+    world.run();
+    world.start(tablet);
+    assert!(world.devices[tablet].home.folded_envelopes() > 0);
+    world.connect(ANA);
+    world.run();
+    world.rest();
+    world.put(ANA, diary, "more", "of it");
+    world.run();
+    world.rest();
+    world.assert_converged();
+    for who in [ANA, BEN, tablet] {
+        assert_eq!(world.value(who, regretted, "text"), None, "{who}");
+        assert_forgotten(&world, who);
+    }
+}
+
 /// Ben had not heard that the burn had come to its end when he handed on old keys to his tablet.
 /// To Ana and to the tablet these were keys that nobody had burned, and the snapshot that gave
 /// them up was another history.
