@@ -6,7 +6,7 @@ use ajar_engine::store::Store;
 use ajar_engine::{NoticeKind, Ownership};
 use ajar_protocol::DocId;
 
-use crate::world::{ANA, BEN, World};
+use crate::world::{ANA, BEN, LAPTOP, World};
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600 + 1);
 /// After so long a key has served.
@@ -417,6 +417,39 @@ fn a_tablet_that_begins_from_a_snapshot_beside_that_of_a_burn_confirms_the_burn(
     world.rest();
     world.assert_converged();
     for who in [ANA, BEN, tablet] {
+        assert_eq!(world.value(who, regretted, "text"), None, "{who}");
+        assert_forgotten(&world, who);
+    }
+}
+
+/// The same with a laptop that was away until the log had been given up to Ben's snapshot.
+#[test]
+fn a_laptop_that_jumps_to_a_snapshot_beside_that_of_a_burn_confirms_the_burn() {
+    let mut world = World::with_laptop(15);
+    let (diary, page) = pages(&mut world);
+    let regretted = world.new_doc(ANA, Ownership::Mine);
+    world.put(ANA, regretted, "text", "CANARY-regretted");
+    world.put(LAPTOP, diary, "from", "the laptop");
+    world.run();
+    world.disconnect(LAPTOP);
+    world.disconnect(BEN);
+    world.put(BEN, page, "meanwhile", "on a train");
+    world.snapshot(BEN);
+    burn(&mut world, ANA, regretted);
+    world.snapshot(ANA);
+    world.connect(BEN);
+    world.run();
+    world.rest();
+    world.put(ANA, diary, "more", "of it");
+    world.run();
+    world.pass(WEEK);
+    world.rest();
+    assert!(world.relay.trim.is_some());
+    world.connect(LAPTOP);
+    world.run();
+    world.rest();
+    world.assert_converged();
+    for who in [ANA, BEN, LAPTOP] {
         assert_eq!(world.value(who, regretted, "text"), None, "{who}");
         assert_forgotten(&world, who);
     }
