@@ -133,11 +133,21 @@ impl Located {
                 "tags": entry.tags,
                 "created_at": dates::utc(entry.created_at_ms),
                 "saved_at": dates::utc(entry.saved_at_ms),
+                "sort": entry.sort,
+                "layers": entry.layers,
+                "starred": entry.starred,
+                "let_rest": entry.let_rest,
             }),
             Record::Opening(opening) => json!({
                 "tags": [],
                 "stage": opening.stage,
                 "opened_on": opening.opened_on,
+                "parts": opening.parts,
+                "gist": opening.gist,
+                "layers": opening.layers,
+                "need": opening.need,
+                "when": opening.when,
+                "reply": opening.reply,
             }),
             Record::Small(_, facts) => json!({
                 "tags": [],
@@ -254,6 +264,8 @@ pub(crate) fn find(home: &Home, typed: &str) -> Result<Found, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ajar_journal::layers::Layers;
+    use ajar_journal::records::When;
 
     fn entry() -> Located {
         Located {
@@ -278,6 +290,10 @@ mod tests {
                 created_at_ms: 0,
                 saved_at_ms: 1000,
                 photos: Vec::new(),
+                layers: Layers::default(),
+                sort: entry::Sort::Note,
+                starred: false,
+                let_rest: false,
                 openings: Vec::new(),
             }),
         }
@@ -299,6 +315,10 @@ mod tests {
             "tags": ["sea"],
             "created_at": "1970-01-01T00:00:00Z",
             "saved_at": "1970-01-01T00:00:01Z",
+            "sort": "note",
+            "layers": {},
+            "starred": false,
+            "let_rest": false,
         });
         assert_eq!(value, expected);
     }
@@ -311,6 +331,12 @@ mod tests {
             author: Author::Partner,
             record: Record::Opening(Opening {
                 stage: opening::Stage::Room,
+                parts: vec![opening::Part::Text],
+                gist: None,
+                layers: Layers::default(),
+                need: None,
+                when: When::Whenever,
+                reply: true,
                 title: None,
                 title_others: Vec::new(),
                 date: "2026-07-01".to_owned(),

@@ -15,6 +15,7 @@
 //! trusts a type or a size: a record that does not hold gives [`Unreadable`].
 
 mod body;
+pub mod conversation;
 pub mod date;
 mod diff;
 pub mod entry;
