@@ -29,6 +29,7 @@ mod read;
 pub mod schema;
 pub mod summary;
 pub mod text;
+pub mod words;
 
 pub use body::Paragraph;
 pub use error::{Error, Invalid, Unreadable};
