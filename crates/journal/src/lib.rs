@@ -25,6 +25,7 @@ pub mod photo;
 pub mod point;
 pub mod profile;
 pub mod query;
+pub mod questions;
 mod read;
 pub mod schema;
 pub mod summary;
