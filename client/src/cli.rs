@@ -19,7 +19,7 @@ pub(crate) use devices::{
     AddDevice, Device, DeviceCommand, KeepDevice, RemoveDevice, RenameDevice, SpaceName,
 };
 pub(crate) use doors::{
-    CheckReflection, Doors, FeltNote, Open, Reflect, Reply, See, TakeBack, ThankFor, Weigh,
+    CheckReflection, Doors, FeltNote, Open, Reflect, Reply, See, TakeBack, ThankFor, Wait, Weigh,
     WordsFor,
 };
 pub(crate) use feeling::Feeling;
@@ -293,6 +293,14 @@ pub(crate) struct Edit {
     /// All the tags it should have, or -; '' alone takes them away
     #[arg(long = "tag", value_name = "TAG")]
     pub(crate) tags: Vec<String>,
+    #[command(flatten)]
+    pub(crate) feeling: Feeling,
+    /// One to come back to; again to take the star away
+    #[arg(long)]
+    pub(crate) star: bool,
+    /// Let it rest: it does not come back by itself; again to wake it
+    #[arg(long)]
+    pub(crate) rest: bool,
     #[command(flatten)]
     pub(crate) photos: Photos,
     /// The number of a photo to take away, as `ajar show` lists it; repeat for more

@@ -21,8 +21,10 @@ mod output;
 pub mod photo;
 mod records;
 pub mod report;
+mod shelf;
 mod summaries;
 mod terminal;
+mod thread;
 mod unlock;
 mod words;
 

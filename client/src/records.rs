@@ -28,8 +28,8 @@ pub(crate) enum Content {
 /// What a person wrote.
 #[derive(Debug)]
 pub(crate) enum Record {
-    Entry(Entry),
-    Opening(Opening),
+    Entry(Box<Entry>),
+    Opening(Box<Opening>),
     /// One of the smaller records.
     Small(Kind, Facts),
 }
@@ -166,8 +166,10 @@ impl Located {
 pub(crate) fn read(document: &Document) -> Result<Content, Failure> {
     Ok(document.read(|doc| {
         let record = match schema::kind_of(doc) {
-            Ok(Kind::Entry) => entry::read(doc).map(Record::Entry),
-            Ok(Kind::Opening) => opening::read(doc).map(Record::Opening),
+            Ok(Kind::Entry) => entry::read(doc).map(|entry| Record::Entry(Box::new(entry))),
+            Ok(Kind::Opening) => {
+                opening::read(doc).map(|opening| Record::Opening(Box::new(opening)))
+            }
             Ok(kind) => match journal_records::facts(doc, &kind) {
                 Ok(Some(facts)) => Ok(Record::Small(kind, facts)),
                 Ok(None) => return Content::Other,
@@ -185,6 +187,13 @@ pub(crate) fn read(document: &Document) -> Result<Content, Failure> {
 /// Whether one record is damaged, and not the journal or the machine.
 pub(crate) fn is_damage(failure: &Failure) -> bool {
     matches!(failure.code(), "store" | "damaged")
+}
+
+/// All records of one kind in a space, and how many could not be read.
+pub(crate) fn all_of(space: &Space, kind: &Kind) -> Result<(Vec<Located>, usize), Failure> {
+    let (mut records, unreadable) = all(space)?;
+    records.retain(|located| located.record.kind() == *kind);
+    Ok((records, unreadable))
 }
 
 /// All records of a space, and how many could not be read.
@@ -272,7 +281,7 @@ mod tests {
             id: DocId([7; 16]),
             space: SpaceKind::Private,
             author: Author::Me,
-            record: Record::Entry(Entry {
+            record: Record::Entry(Box::new(Entry {
                 title: Some("Rain".to_owned()),
                 title_others: Vec::new(),
                 date: "2026-07-01T21:30".to_owned(),
@@ -295,7 +304,7 @@ mod tests {
                 starred: false,
                 let_rest: false,
                 openings: Vec::new(),
-            }),
+            })),
         }
     }
 
@@ -329,7 +338,7 @@ mod tests {
             id: DocId([8; 16]),
             space: SpaceKind::Shared,
             author: Author::Partner,
-            record: Record::Opening(Opening {
+            record: Record::Opening(Box::new(Opening {
                 stage: opening::Stage::Room,
                 parts: vec![opening::Part::Text],
                 gist: None,
@@ -346,7 +355,7 @@ mod tests {
                 }],
                 photos: Vec::new(),
                 opened_on: "2026-07-02".to_owned(),
-            }),
+            })),
         };
         let value = opening.to_json(&Names::new("Ana", Some("Ben")));
         assert_eq!(value["space"], "us");
