@@ -390,15 +390,18 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
-    const PROMISED: [&str; 27] = [
+    const PROMISED: [&str; 37] = [
         "burn",
+        "check",
         "close",
         "demo",
         "device",
         "doctor",
+        "doors",
         "edit",
         "erase",
         "export",
+        "felt",
         "history",
         "init",
         "join",
@@ -409,14 +412,21 @@ mod tests {
         "passphrase",
         "photo",
         "recover",
+        "reflect",
         "relay",
+        "reply",
         "search",
+        "see",
         "show",
         "status",
         "sync",
+        "take-back",
+        "thanks",
         "tidy",
         "unlock",
+        "weigh",
         "words",
+        "words-for",
         "write",
     ];
 

@@ -59,7 +59,7 @@ pub fn mismatch(
         (_, Sort::AnotherWay) => Some("They have not asked to see it another way."),
         (_, Sort::Comfort) if glad => Some("They are glad about this."),
         (_, Sort::Proud | Sort::Celebrate | Sort::Relive)
-            if point.is_some_and(Point::is_unpleasant) =>
+            if !glad && point.is_some_and(Point::is_unpleasant) =>
         {
             Some("This does not seem to be good news for them.")
         }

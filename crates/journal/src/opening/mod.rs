@@ -272,14 +272,14 @@ pub fn read<D: ReadDoc>(doc: &D) -> Result<Opening, Unreadable> {
 }
 
 fn read_door<D: ReadDoc>(view: &View<'_, D>) -> Result<Door, Unreadable> {
-    if let Some(door) = Door::settled(&view.all_words(schema::DOOR)?)? {
-        return Ok(door);
-    }
-    // From before there were parts: a room that shows text and photos.
     let stage = view.str(&ROOT, schema::STAGE, schema::WORD_CHARS_MAX)?;
     let stage: Stage = stage
         .parse()
         .map_err(|_| Unreadable::BadValue(schema::STAGE))?;
+    if let Some(door) = Door::settled(&view.all_words(schema::DOOR)?)? {
+        return Ok(door);
+    }
+    // From before there were parts: a room that shows text and photos.
     Ok(Door {
         parts: stage.usual(),
         stage,
