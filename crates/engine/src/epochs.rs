@@ -304,18 +304,23 @@ impl Epochs {
     }
 
     /// The epoch to write under: among the tips that are sealed to exactly those who should
-    /// read now, the one with the highest number, then the lowest id. `None`: a new one is
-    /// needed.
+    /// read now and that know of every removal, the one with the highest number, then the lowest
+    /// id. `None`: a new one is needed.
     pub(crate) fn current(&self, space: &Space) -> Option<(EpochId, &EpochKey)> {
         let wanted = space.recipients(&space.seqs())?;
+        let removed = space.revoked_at(&space.seqs());
+        // A device that joined and left since may have been handed its key, by an epoch that is
+        // not here yet: the others would refuse what is written under it.
+        let knows_all = |epoch: &Epoch| {
+            let known = space.revoked_at(&epoch.seqs);
+            removed.iter().all(|device| known.contains(device))
+        };
         self.tips(space)
             .into_iter()
             .filter_map(|id| {
                 let epoch = self.all.get(&id)?;
                 let key = epoch.key.as_ref()?;
-                epoch
-                    .is_sealed_to(&wanted)
-                    .then_some((epoch.number, id, key))
+                (epoch.is_sealed_to(&wanted) && knows_all(epoch)).then_some((epoch.number, id, key))
             })
             .max_by_key(|(number, id, _)| (*number, std::cmp::Reverse(*id)))
             .map(|(_, id, key)| (id, key))
