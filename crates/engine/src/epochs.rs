@@ -161,9 +161,23 @@ impl Epochs {
         }
     }
 
-    /// Whether there is an epoch that cannot be opened here.
-    pub(crate) fn lacks_keys(&self) -> bool {
-        self.all.values().any(|epoch| epoch.key.is_none())
+    /// Takes a key from the history of an epoch whose turn has not come: only the one that the
+    /// epoch it is named for has committed to, which may be still to come. Returns whether that is
+    /// here and had none.
+    pub(crate) fn take_early_key(
+        &mut self,
+        space: &Space,
+        id: EpochId,
+        key: EpochKey,
+        author: DeviceId,
+    ) -> bool {
+        if self.all.contains_key(&id) {
+            return self.complete(space, &id, key);
+        }
+        if !self.retired.contains_key(&id) {
+            self.loose.offer(id, key, Source::Told(author));
+        }
+        false
     }
 
     /// Takes the keys of an EPOCH envelope that nothing may stand on.

@@ -236,19 +236,20 @@ impl<S: Store> Replica<S> {
     }
 
     /// Takes keys that were missing from the history of an epoch that is not next in its
-    /// author's chain yet: what stands before it there may be waiting for just these keys.
+    /// author's chain yet: what stands before it there may be waiting for just these keys, and so
+    /// may epochs that are still to come. Returns whether one that is here got its key.
     fn pending_keys_of(&mut self, envelope: &VerifiedEnvelope) -> bool {
-        if envelope.header().kind != EnvelopeType::Epoch || !self.epochs.lacks_keys() {
+        if envelope.header().kind != EnvelopeType::Epoch {
             return false;
         }
         let kem = self.space.secrets.kem_secret();
         let Ok(opened) = open_epoch(envelope, &self.space.device.0, kem) else {
             return false;
         };
+        let author = envelope.header().device;
         let mut learned = false;
         for (id, key) in opened.history {
-            // Only the key that the epoch itself has committed to.
-            learned |= self.epochs.complete(&self.space, &id, key);
+            learned |= self.epochs.take_early_key(&self.space, id, key, author);
         }
         self.pending.keys |= learned;
         learned

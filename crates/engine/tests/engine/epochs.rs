@@ -397,3 +397,29 @@ fn two_devices_removed_apart_end_in_an_epoch_that_neither_can_open() {
             .any(|entry| entry[..32] == newest.header().epoch.0)
     );
 }
+
+/// What Ana wrote under the first of two keys holds up the epoch of the second, and the history that
+/// has both comes behind them: the tablet used the first key and had forgotten the second by then.
+#[test]
+fn one_history_opens_two_epochs_of_which_one_still_waits_for_its_turn() {
+    let season = std::time::Duration::from_secs(91 * 24 * 3600);
+    let mut world = World::online(330);
+    let diary = world.new_doc(ANA, Ownership::Mine);
+    world.put(ANA, diary, "spring", "home");
+    world.run();
+    world.disconnect(ANA);
+    let tablet = world.link(BEN);
+    for time in ["summer", "autumn"] {
+        world.pass(season);
+        world.put(ANA, diary, time, "at sea");
+    }
+    world.connect(ANA);
+    world.run();
+    world.put(ANA, diary, "winter", "home");
+    world.run();
+    for time in ["summer", "autumn"] {
+        let found = world.value(tablet, diary, time);
+        assert_eq!(found.as_deref(), Some("at sea"), "{time}");
+    }
+    world.assert_converged();
+}
