@@ -544,7 +544,7 @@ impl<S: Store> Replica<S> {
             self.pending.keys = true;
             self.pending.meta = true;
         }
-        self.folded.retired.clone_from(&snapshot.retired);
+        self.keep_numbers(snapshot);
         for (burn, done) in self.folded.burns.iter_mut().zip(done) {
             if !burn.done && done {
                 burn.done = true;

@@ -247,6 +247,11 @@ impl Epochs {
             .collect()
     }
 
+    /// These are the numbers that are known of epochs that were given up.
+    pub(crate) fn know_retired(&mut self, numbers: BTreeMap<EpochId, u64>) {
+        self.retired = numbers;
+    }
+
     /// Orphans of one author.
     pub(crate) fn orphans_of(&self, device: &DeviceId) -> usize {
         self.orphans.iter().filter(|(d, _)| d == device).count()
