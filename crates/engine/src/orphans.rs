@@ -2,11 +2,10 @@
 //! §2.7). Which are valid depends on the chains and on the envelopes that exist, never on the
 //! order in which they came.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use ajar_crypto::EpochKey;
 use ajar_protocol::envelope::EnvelopeType;
-use ajar_protocol::snapshot::{RetiredEpoch, Snapshot};
 use ajar_protocol::{DeviceId, EpochId, VerifiedEnvelope};
 
 use crate::clock::Now;
@@ -19,8 +18,6 @@ use crate::store::{Key, Store};
 /// Orphans that are kept of one device. A thief can make others change the key as often as it
 /// changes the members, which is about twice [`ajar_protocol::limits::DEVICES_EVER`] times.
 pub(crate) const ORPHANS: usize = 256;
-/// Epochs that were given up whose numbers are remembered although nothing here names them.
-const NUMBERS: usize = 256;
 
 impl<S: Store> Replica<S> {
     /// Reads the epochs that the state names, and takes the keys of the key file.
@@ -111,27 +108,6 @@ impl<S: Store> Replica<S> {
         }
         self.pending.keys = true;
         Ok(())
-    }
-
-    /// After a snapshot has given epochs up: whoever has not heard of that may yet make one that
-    /// names one of them, or one of those that were given up before. Their numbers are all that
-    /// there is to judge it by, so they are the same here and in the store: it must not count
-    /// until the home is opened again, and then keep it from opening.
-    pub(crate) fn keep_numbers(&mut self, snapshot: &Snapshot) {
-        let parents = self.epochs.parents_of_kept(&BTreeSet::new());
-        let mut all: BTreeSet<RetiredEpoch> = self.folded.retired.iter().copied().collect();
-        all.extend(&snapshot.retired);
-        let (needed, mut others): (Vec<RetiredEpoch>, Vec<RetiredEpoch>) = all
-            .into_iter()
-            .partition(|one| snapshot.retired.contains(one) || parents.contains(&one.id));
-        others.sort_by_key(|one| std::cmp::Reverse(one.number));
-        others.truncate(NUMBERS);
-        let mut kept = needed;
-        kept.extend(others);
-        kept.sort_unstable();
-        let numbers = kept.iter().map(|one| (one.id, one.number));
-        self.epochs.know_retired(numbers.collect());
-        self.folded.retired = kept;
     }
 
     /// Judges all kept epochs anew, after a chain has been replaced. `kept` are the places of
