@@ -161,9 +161,23 @@ impl Epochs {
         }
     }
 
-    /// Whether there is an epoch that cannot be opened here.
-    pub(crate) fn lacks_keys(&self) -> bool {
-        self.all.values().any(|epoch| epoch.key.is_none())
+    /// Takes a key from the history of an epoch whose turn has not come: only the one that the
+    /// epoch it is named for has committed to, which may be still to come. Returns whether that is
+    /// here and had none.
+    pub(crate) fn take_early_key(
+        &mut self,
+        space: &Space,
+        id: EpochId,
+        key: EpochKey,
+        author: DeviceId,
+    ) -> bool {
+        if self.all.contains_key(&id) {
+            return self.complete(space, &id, key);
+        }
+        if !self.is_retired(&id) {
+            self.loose.offer(id, key, Source::Told(author));
+        }
+        false
     }
 
     /// Takes the keys of an EPOCH envelope that nothing may stand on.
@@ -238,6 +252,11 @@ impl Epochs {
             .collect()
     }
 
+    /// These are the numbers that are known of epochs that were given up.
+    pub(crate) fn know_retired(&mut self, numbers: BTreeMap<EpochId, u64>) {
+        self.retired = numbers;
+    }
+
     /// Orphans of one author.
     pub(crate) fn orphans_of(&self, device: &DeviceId) -> usize {
         self.orphans.iter().filter(|(d, _)| d == device).count()
@@ -309,18 +328,23 @@ impl Epochs {
     }
 
     /// The epoch to write under: among the tips that are sealed to exactly those who should
-    /// read now, the one with the highest number, then the lowest id. `None`: a new one is
-    /// needed.
+    /// read now and that know of every removal, the one with the highest number, then the lowest
+    /// id. `None`: a new one is needed.
     pub(crate) fn current(&self, space: &Space) -> Option<(EpochId, &EpochKey)> {
         let wanted = space.recipients(&space.seqs())?;
+        let removed = space.revoked_at(&space.seqs());
+        // A device that joined and left since may have been handed its key, by an epoch that is
+        // not here yet: the others would refuse what is written under it.
+        let knows_all = |epoch: &Epoch| {
+            let known = space.revoked_at(&epoch.seqs);
+            removed.iter().all(|device| known.contains(device))
+        };
         self.tips(space)
             .into_iter()
             .filter_map(|id| {
                 let epoch = self.all.get(&id)?;
                 let key = epoch.key.as_ref()?;
-                epoch
-                    .is_sealed_to(&wanted)
-                    .then_some((epoch.number, id, key))
+                (epoch.is_sealed_to(&wanted) && knows_all(epoch)).then_some((epoch.number, id, key))
             })
             .max_by_key(|(number, id, _)| (*number, std::cmp::Reverse(*id)))
             .map(|(_, id, key)| (id, key))

@@ -14,6 +14,9 @@ use crate::replica::Replica;
 use crate::snapshot::Standing;
 use crate::store::{Key, Store};
 
+/// Epochs that were given up whose numbers are remembered although nothing here needs them.
+const NUMBERS: usize = 256;
+
 /// How a snapshot names an epoch that it gives up.
 fn retired(id: EpochId, epoch: &Epoch) -> RetiredEpoch {
     RetiredEpoch {
@@ -214,16 +217,8 @@ impl<S: Store> Replica<S> {
             self.meta.retain_epochs(|d, c| (*d, c) != (device, counter));
             self.epochs.retire(epoch.id, epoch.number);
         }
-        // Those that are still named as parents here must be known, and so must those from beyond
-        // a cut-off: a relay would bring them again and again.
-        let parents = self.epochs.parents_of_kept(&BTreeSet::new());
         gone.extend(before);
-        gone.retain(|epoch| {
-            snapshot.retired.contains(epoch)
-                || parents.contains(&epoch.id)
-                || self.space.is_cut_off(&epoch.device, epoch.counter)
-        });
-        self.folded.retired = gone.into_iter().collect();
+        self.keep_numbers(snapshot, gone);
         for (burn, done) in self.folded.burns.iter_mut().zip(done) {
             if done {
                 burn.done = true;
@@ -231,6 +226,29 @@ impl<S: Store> Replica<S> {
             }
         }
         self.folded.touch();
+    }
+
+    /// Remembers the numbers of what was given up, now and earlier: whoever has not heard of it may
+    /// yet make an epoch on one of them, and a number is all that there is to judge that by. The
+    /// same are known here and in the store: such an epoch must not count until the home is opened
+    /// again, and then keep it from opening.
+    fn keep_numbers(&mut self, snapshot: &Snapshot, all: BTreeSet<RetiredEpoch>) {
+        let parents = self.epochs.parents_of_kept(&BTreeSet::new());
+        // From beyond a cut-off, a relay would bring them again and again.
+        let is_needed = |one: &RetiredEpoch| {
+            snapshot.retired.contains(one)
+                || parents.contains(&one.id)
+                || self.space.is_cut_off(&one.device, one.counter)
+        };
+        let (mut kept, mut others): (Vec<RetiredEpoch>, Vec<RetiredEpoch>) =
+            all.into_iter().partition(is_needed);
+        others.sort_by_key(|one| std::cmp::Reverse(one.number));
+        others.truncate(NUMBERS);
+        kept.extend(others);
+        kept.sort_unstable();
+        let numbers = kept.iter().map(|one| (one.id, one.number));
+        self.epochs.know_retired(numbers.collect());
+        self.folded.retired = kept;
     }
 
     /// What goes with burns that end, as far as this cover reaches. Its snapshot does not name
