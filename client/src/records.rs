@@ -259,6 +259,7 @@ mod tests {
                 saved_at_ms: 1000,
                 photos: Vec::new(),
                 openings: Vec::new(),
+                imported: None,
             }),
         }
     }

@@ -13,7 +13,7 @@ use crate::opening::Stage;
 use crate::photo::{self, Photo};
 use crate::read::{View, bounded, wrong};
 use crate::schema::{self, Kind};
-use crate::{date, redacted_debug};
+use crate::{date, import, redacted_debug};
 
 /// What a person hands in to keep.
 #[derive(Clone, PartialEq, Eq)]
@@ -53,6 +53,9 @@ pub struct Entry {
     pub photos: Vec<Photo>,
     /// Where copies of it were opened, in order of id.
     pub openings: Vec<OpenedAs>,
+    /// Where it came from, if it was imported.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imported: Option<import::Mark>,
 }
 
 impl Entry {
@@ -145,6 +148,7 @@ pub fn read<D: ReadDoc>(doc: &D) -> Result<Entry, Unreadable> {
         saved_at_ms: view.int(&ROOT, schema::SAVED_AT)?,
         photos: photo::read(&view)?,
         openings: read_openings(&view)?,
+        imported: import::read_mark(&view),
     })
 }
 

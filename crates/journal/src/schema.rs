@@ -63,6 +63,17 @@ pub const THUMB: &str = "thumb";
 /// Root key of a profile: the name, a string. Key of an original photo: the file's name.
 pub const NAME: &str = "name";
 
+/// Root key of an entry: map of what an import notes ([`crate::import`]); absent otherwise.
+pub const IMPORTED: &str = "imported";
+/// Key of [`IMPORTED`]: the import, 32 hexadecimal digits.
+pub const BATCH: &str = "batch";
+/// Key of [`IMPORTED`]: the word of the format.
+pub const FORMAT: &str = "format";
+/// Key of [`IMPORTED`]: what the source calls the entry, a string.
+pub const SOURCE: &str = "source";
+/// Key of [`IMPORTED`]: map from a name to a string, what else the source said.
+pub const KEPT: &str = "kept";
+
 /// Longest title, in characters.
 pub const TITLE_CHARS_MAX: usize = 1000;
 /// Largest text a person may save, in bytes. A save is one change, and one change with all its

@@ -7,13 +7,14 @@ use unicode_normalization::{UnicodeNormalization, is_nfkc};
 use crate::body::Paragraph;
 use crate::entry::{self, Entry};
 use crate::error::Unreadable;
+use crate::import::Imprint;
 use crate::opening::{self, Opening, Stage};
 use crate::query::Item;
 use crate::schema::{self, Kind};
 use crate::{date, redacted_debug};
 
 /// Raised with every change of what [`of`] gives.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Shelf of what is needed at once, whatever month it is from.
 pub const AT_ONCE: u32 = u32::MAX;
 /// Sorts records that cannot be read; nothing that can be is sorted so.
@@ -58,6 +59,9 @@ pub struct Line {
     /// Title and tags were too long to be kept here: the record has them.
     #[serde(default, skip_serializing_if = "is_false")]
     pub cut: bool,
+    /// The import it came with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imprint>,
 }
 
 redacted_debug!(Summary, Line);
@@ -79,6 +83,7 @@ impl Line {
             stage,
             versions,
             cut: false,
+            imported: None,
         }
     }
 
@@ -131,7 +136,8 @@ pub fn of<D: ReadDoc>(doc: &D) -> Option<Summary> {
 }
 
 fn of_entry(entry: &Entry) -> Option<Summary> {
-    let line = Line::new(Item::of_entry("", entry), None, entry.has_versions());
+    let mut line = Line::new(Item::of_entry("", entry), None, entry.has_versions());
+    line.imported = entry.imported.as_ref().map(|mark| mark.imprint.clone());
     let titles = entry.title.iter().chain(&entry.title_others);
     let words = titles.chain(&entry.tags).map(String::as_str);
     listed(&entry.date, line, text(words, &entry.paragraphs))

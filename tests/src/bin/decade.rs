@@ -189,6 +189,7 @@ fn open_day(tx: &mut Transaction<'_>, day: &Day) -> Result<(), String> {
         created_at_ms: 0,
         saved_at_ms: 0,
         openings: Vec::new(),
+        imported: None,
         photos: Vec::new(),
     };
     let projection = opening::project(&entry, Stage::Room).map_err(|e| e.to_string())?;
