@@ -2,6 +2,7 @@
 
 mod burning;
 mod devices;
+mod import;
 mod keys;
 mod leaving;
 mod photos;
@@ -16,6 +17,7 @@ pub(crate) use burning::{Burn, Tidy};
 pub(crate) use devices::{
     AddDevice, Device, DeviceCommand, KeepDevice, RemoveDevice, RenameDevice, SpaceName,
 };
+pub(crate) use import::Import;
 pub(crate) use keys::{ChangePassphrase, Lock, Recover, ReplaceWords, Unlock, Words, WordsCommand};
 pub(crate) use leaving::{Close, CloseCommand, End, Erase, Export, ExportFormat, Sure};
 pub(crate) use photos::{Photos, TakePhoto};
@@ -91,6 +93,7 @@ pub(crate) enum Command {
     Words(Words),
     Recover(Recover),
     Export(Export),
+    Import(Import),
     Close(Close),
     Erase(Erase),
     Demo(Demo),
@@ -388,7 +391,7 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
-    const PROMISED: [&str; 27] = [
+    const PROMISED: [&str; 28] = [
         "burn",
         "close",
         "demo",
@@ -398,6 +401,7 @@ mod tests {
         "erase",
         "export",
         "history",
+        "import",
         "init",
         "join",
         "list",

@@ -55,7 +55,7 @@ pub struct Entry {
     pub openings: Vec<OpenedAs>,
     /// Where it came from, if it was imported.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub imported: Option<import::Mark>,
+    pub imported: Option<Box<import::Mark>>,
 }
 
 impl Entry {
@@ -148,7 +148,7 @@ pub fn read<D: ReadDoc>(doc: &D) -> Result<Entry, Unreadable> {
         saved_at_ms: view.int(&ROOT, schema::SAVED_AT)?,
         photos: photo::read(&view)?,
         openings: read_openings(&view)?,
-        imported: import::read_mark(&view),
+        imported: import::read_mark(&view).map(Box::new),
     })
 }
 
