@@ -72,6 +72,12 @@ impl<R: Read + Seek> Archive<R> {
             length,
             left: total.saturating_add(TOTAL_FREE),
         };
+        if archive.zip.has_duplicate_names() {
+            archive.left_out.push(Skipped {
+                what: "a file whose name is in the zip twice".to_owned(),
+                why: "only the last one of that name counts".to_owned(),
+            });
+        }
         for place in 0..archive.zip.len() {
             archive.note(place)?;
         }

@@ -17,6 +17,7 @@ mod mark;
 mod markdown;
 mod members;
 mod moment;
+mod pictures;
 mod reading;
 mod recognise;
 

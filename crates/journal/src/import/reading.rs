@@ -170,7 +170,10 @@ impl Reading {
         }
         self.text_bytes = self.text_bytes.saturating_add(text.len());
         let mut media = draft.media;
-        media.truncate(MEDIA_MAX);
+        if media.len() > MEDIA_MAX {
+            self.count("entries name more photos and files than can be looked at");
+            media.truncate(MEDIA_MAX);
+        }
         Ok(Imported {
             label: draft.label,
             title,

@@ -136,6 +136,18 @@ fn many_names_for_the_same_packed_bytes_are_a_bomb_too() {
 }
 
 #[test]
+fn of_two_files_of_one_name_the_last_counts_and_that_is_said() {
+    let twice = zip(&[("2024-01-01.md", b"Rain."), ("2024-01-0x.md", b"Sun.")]);
+    let mut bytes = twice;
+    while let Some(at) = bytes.windows(10).position(|name| name == b"2024-01-0x") {
+        bytes[at + 9] = b'1';
+    }
+    let read = from(&mut archive(bytes), Format::Markdown);
+    assert_eq!(texts(&read), ["Sun."]);
+    assert!(left_out(&read).contains("twice"), "{}", left_out(&read));
+}
+
+#[test]
 fn a_zip_that_is_cut_short_or_is_none_is_refused() {
     let whole = zip(&[("Journal.json", day_one(&entry("01", "Here")).as_bytes())]);
     for length in [0, 4, 30, whole.len() / 2, whole.len() - 1] {

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use ajar_journal::entry::{self, Edit};
 use ajar_journal::import::{Imprint, Mark, is_untouched, put};
-use ajar_journal::opening::Stage;
+use ajar_journal::opening::{self, Stage};
 use ajar_journal::schema;
 use ajar_journal::summary::{self, Line};
 use automerge::transaction::Transactable;
-use automerge::{Automerge, ObjType, ROOT};
+use automerge::{Automerge, ObjType, ROOT, ReadDoc};
 
 use crate::story::*;
 
@@ -61,6 +61,22 @@ fn an_entry_that_was_changed_or_opened_since_is_touched() {
     })
     .unwrap();
     assert!(!is_untouched(&opened));
+}
+
+/// Where Ana wrote before is nobody's business but hers.
+#[test]
+fn a_copy_that_is_opened_has_nothing_of_the_mark() {
+    let entry = entry::read(&imported()).unwrap();
+    let projection = opening::project(&entry, Stage::Room).unwrap();
+    let mut copy = Automerge::new();
+    change(&mut copy, |tx| {
+        opening::create(tx, &projection, "2026-07-02").map(drop)
+    })
+    .unwrap();
+    assert!(copy.get(ROOT, schema::IMPORTED).unwrap().is_none());
+    let bytes = copy.save();
+    let batch = mark().imprint.batch.into_bytes();
+    assert!(!bytes.windows(batch.len()).any(|part| part == batch));
 }
 
 #[test]
