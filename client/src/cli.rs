@@ -4,6 +4,7 @@ mod burning;
 mod devices;
 mod doors;
 mod feeling;
+mod import;
 mod keys;
 mod leaving;
 mod photos;
@@ -23,6 +24,7 @@ pub(crate) use doors::{
     WordsFor,
 };
 pub(crate) use feeling::Feeling;
+pub(crate) use import::Import;
 pub(crate) use keys::{ChangePassphrase, Lock, Recover, ReplaceWords, Unlock, Words, WordsCommand};
 pub(crate) use leaving::{Close, CloseCommand, End, Erase, Export, ExportFormat, Sure};
 pub(crate) use photos::{Photos, TakePhoto};
@@ -108,6 +110,7 @@ pub(crate) enum Command {
     Words(Words),
     Recover(Recover),
     Export(Export),
+    Import(Import),
     Close(Close),
     Erase(Erase),
     Demo(Demo),
@@ -390,7 +393,7 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
-    const PROMISED: [&str; 37] = [
+    const PROMISED: [&str; 38] = [
         "burn",
         "check",
         "close",
@@ -403,6 +406,7 @@ mod tests {
         "export",
         "felt",
         "history",
+        "import",
         "init",
         "join",
         "list",

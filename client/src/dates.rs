@@ -1,5 +1,7 @@
 //! Days as people type them, and times as people read them.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::time::SystemTime;
 
 use ajar_journal::Invalid;
@@ -74,6 +76,31 @@ fn parse(text: &str, now: &Zoned) -> Result<String, Invalid> {
     Ok(written)
 }
 
+/// Most time zones that are remembered: far more than a person has been in.
+const ZONES_MAX: usize = 1000;
+
+/// Time zones by their IANA names, as this system knows them.
+#[derive(Default)]
+pub(crate) struct Zones(RefCell<HashMap<String, Option<TimeZone>>>);
+
+impl Zones {
+    /// The local day and time at a moment, `2026-07-01T21:30`; `None` when there is no such zone
+    /// or time.
+    pub(crate) fn local(&self, at_ms: i64, zone: &str) -> Option<String> {
+        let at = Timestamp::from_millisecond(at_ms).ok()?;
+        let mut known = self.0.borrow_mut();
+        if known.len() >= ZONES_MAX && !known.contains_key(zone) {
+            return None;
+        }
+        let found = known.entry(zone.to_owned()).or_insert_with(|| match zone {
+            "UTC" | "GMT" | "Etc/UTC" => Some(TimeZone::UTC),
+            _ => TimeZone::get(zone).ok(),
+        });
+        let local = at.to_zoned(found.clone()?);
+        Some(local.strftime("%Y-%m-%dT%H:%M").to_string())
+    }
+}
+
 /// Whether a day is still to come here; somewhere it may be tomorrow already.
 pub(crate) fn is_to_come(date: &str) -> bool {
     comes_after(date, &Zoned::now())
@@ -121,6 +148,22 @@ mod tests {
         assert_eq!(at(" 2026-07-01 ").unwrap(), "2026-07-01");
         assert_eq!(at("2026-07-01T21:30").unwrap(), "2026-07-01T21:30");
         assert_eq!(at("2026-07-01 21:30").unwrap(), "2026-07-01T21:30");
+    }
+
+    #[test]
+    fn a_moment_is_told_as_the_clock_on_the_wall_told_it() {
+        let zones = Zones::default();
+        let local = |at_ms, zone| zones.local(at_ms, zone);
+        assert_eq!(local(0, "UTC").as_deref(), Some("1970-01-01T00:00"));
+        let summer = 1_719_873_000_000;
+        let berlin = local(summer, "Europe/Berlin");
+        assert_eq!(berlin.as_deref(), Some("2024-07-02T00:30"));
+        let kathmandu = local(summer, "Asia/Kathmandu");
+        assert_eq!(kathmandu.as_deref(), Some("2024-07-02T04:15"));
+        for nowhere in ["", "Mars/Olympus", "../../etc/passwd", "/etc/localtime"] {
+            assert_eq!(local(summer, nowhere), None, "{nowhere}");
+        }
+        assert_eq!(local(i64::MAX, "UTC"), None);
     }
 
     #[test]

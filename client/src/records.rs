@@ -304,6 +304,7 @@ mod tests {
                 starred: false,
                 let_rest: false,
                 openings: Vec::new(),
+                imported: None,
             })),
         }
     }

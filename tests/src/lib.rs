@@ -11,6 +11,7 @@
 
 pub mod canary;
 pub mod client;
+pub mod dayone;
 pub mod devices;
 pub mod fuzzing;
 pub mod initial;

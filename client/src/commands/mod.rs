@@ -12,6 +12,7 @@ mod erase;
 mod evidence;
 mod export;
 mod history;
+mod import;
 mod init;
 mod join;
 mod link;
@@ -89,6 +90,7 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<(), Failure> {
         Command::Close(args) => close::run(context, args),
         Command::Erase(args) => erase::run(context, args),
         Command::Export(args) => export::run(context, args),
+        Command::Import(args) => import::run(context, args),
         Command::Relay(args) => relay::run(context, args),
         Command::Demo(args) => demo::run(context, args),
     }

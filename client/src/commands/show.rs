@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use ajar_journal::Photo;
 use ajar_journal::entry::{Entry, Intent};
+use ajar_journal::import::{FORMATS, Mark};
 use ajar_journal::opening::Stage;
 use ajar_journal::text::{displayable, displayable_line};
 use ajar_sync::{DocId, Home, SpaceKind, doc_id_text};
@@ -94,6 +95,9 @@ pub(super) fn to_json(located: &Located, names: &Names, open: &[String]) -> Valu
                 .map(|opened| json!({"id": opened.opening_id, "stage": opened.stage, "at": dates::utc(opened.at_ms), "intent": opened.intent}))
                 .collect();
             fields.insert("openings".to_owned(), json!(openings));
+            if let Some(mark) = &entry.imported {
+                fields.insert("imported".to_owned(), json!(mark));
+            }
         }
     }
     value
@@ -128,6 +132,24 @@ pub(super) fn photo_words(number: usize, photo: &Photo) -> String {
         line += &format!(" ({})", displayable_line(name));
     }
     line
+}
+
+/// Where an entry came from, and what else was known of it there.
+fn imported_words(mark: &Mark) -> Vec<String> {
+    let known = FORMATS
+        .into_iter()
+        .find(|format| format.as_str() == mark.imprint.format);
+    let from = known.map_or(&*mark.imprint.format, |format| format.name());
+    let (from, batch) = (
+        displayable_line(from),
+        displayable_line(&mark.imprint.batch),
+    );
+    let mut lines = vec![format!("Came from {from}, with the import {batch}")];
+    for (name, value) in &mark.kept {
+        let (name, value) = (displayable_line(name), displayable_line(value));
+        lines.push(format!("  {name}: {value}"));
+    }
+    lines
 }
 
 fn words(located: &Located, names: &Names, open: &[String]) -> String {
@@ -167,6 +189,12 @@ fn words(located: &Located, names: &Names, open: &[String]) -> String {
             lines.push(String::new());
         }
         lines.push(photo_words(number, photo));
+    }
+    if let Record::Entry(entry) = record
+        && let Some(mark) = &entry.imported
+    {
+        lines.push(String::new());
+        lines.extend(imported_words(mark));
     }
     if let Record::Entry(entry) = record {
         let opened = entry

@@ -14,7 +14,7 @@ use crate::opening::Stage;
 use crate::photo::{self, Photo};
 use crate::read::{View, bounded, wrong};
 use crate::schema::{self, Kind};
-use crate::{date, redacted_debug, tree};
+use crate::{date, import, redacted_debug, tree};
 
 /// What a person hands in to keep.
 #[derive(Clone, PartialEq, Eq)]
@@ -63,6 +63,9 @@ pub struct Entry {
     pub let_rest: bool,
     /// Where copies of it were opened, in order of id.
     pub openings: Vec<OpenedAs>,
+    /// Where it came from, if it was imported.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Box<import::Mark>>,
 }
 
 words! {
@@ -195,6 +198,7 @@ pub fn read<D: ReadDoc>(doc: &D) -> Result<Entry, Unreadable> {
         starred: view.flag(schema::STARRED)?,
         let_rest: view.flag(schema::LET_REST)?,
         openings: read_openings(&view)?,
+        imported: import::read_mark(&view).map(Box::new),
     })
 }
 

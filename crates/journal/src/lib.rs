@@ -9,6 +9,7 @@
 //! * An [`opening`] is one document in the shared space. It is made from a [`opening::Projection`],
 //!   a copy that holds only what its stage shows.
 //! * A [`photo`] in either of them names sealed bytes that lie elsewhere.
+//! * An [`import`] reads what other journals export.
 //! * A [`profile`] is the name a person goes by.
 //!
 //! Whatever a document holds was written by someone's device. Reading never panics and never
@@ -21,6 +22,7 @@ mod diff;
 pub mod entry;
 pub mod error;
 pub mod history;
+pub mod import;
 pub mod layers;
 pub mod opening;
 pub mod photo;

@@ -242,6 +242,22 @@ impl<'a, D: ReadDoc> View<'a, D> {
         }
         Ok(items)
     }
+
+    /// The plain values of a map, at most `max` of them.
+    pub(crate) fn scalars(&self, map: &ObjId, max: usize) -> Vec<(String, ScalarValue)> {
+        let range = match self.heads {
+            None => self.doc.map_range(map, ..),
+            Some(heads) => self.doc.map_range_at(map, .., heads),
+        };
+        let scalars = range.filter_map(|item| {
+            let value = match item.value.into_value() {
+                Value::Scalar(value) => value.into_owned(),
+                Value::Object(_) => return None,
+            };
+            Some((item.key.into_owned(), value))
+        });
+        scalars.take(max).collect()
+    }
 }
 
 pub(crate) fn wrong(field: &'static str, expected: &'static str) -> Unreadable {

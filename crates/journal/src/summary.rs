@@ -7,6 +7,7 @@ use unicode_normalization::{UnicodeNormalization, is_nfkc};
 use crate::body::Paragraph;
 use crate::entry::{self, Entry};
 use crate::error::Unreadable;
+use crate::import::Imprint;
 use crate::opening::{self, Opening, Stage};
 use crate::query::Item;
 use crate::records::{self, Facts};
@@ -68,6 +69,9 @@ pub struct Line {
     /// Title and tags were too long to be kept here: the record has them.
     #[serde(default, skip_serializing_if = "is_false")]
     pub cut: bool,
+    /// The import it came with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imprint>,
 }
 
 redacted_debug!(Summary, Line);
@@ -91,6 +95,7 @@ impl Line {
             fields: None,
             versions,
             cut: false,
+            imported: None,
         }
     }
 
@@ -104,6 +109,7 @@ impl Line {
             tags: Vec::new(),
             created_at_ms: None,
             stage: None,
+            imported: None,
             about: facts.about,
             fields: Some(facts.fields),
             versions: false,
@@ -170,7 +176,8 @@ pub fn of<D: ReadDoc>(doc: &D) -> Option<Summary> {
 }
 
 fn of_entry(entry: &Entry) -> Option<Summary> {
-    let line = Line::new(Item::of_entry("", entry), None, entry.has_versions());
+    let mut line = Line::new(Item::of_entry("", entry), None, entry.has_versions());
+    line.imported = entry.imported.as_ref().map(|mark| mark.imprint.clone());
     let titles = entry.title.iter().chain(&entry.title_others);
     let words = titles.chain(&entry.tags).map(String::as_str);
     let words = words.chain(entry.layers.texts());

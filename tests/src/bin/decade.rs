@@ -190,6 +190,7 @@ fn open_day(tx: &mut Transaction<'_>, day: &Day) -> Result<(), String> {
         created_at_ms: 0,
         saved_at_ms: 0,
         openings: Vec::new(),
+        imported: None,
         photos: Vec::new(),
         layers: Layers::default(),
         sort: entry::Sort::Note,
