@@ -1,10 +1,6 @@
 //! From a private feeling to being understood: Ana keeps a feeling in layers and opens it as far as
 //! she likes; Ben says what he hears before he replies; what stays hers leaves no trace.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test fails where it breaks"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails where it breaks")]
 
 use ajar_sync::{Builder, Passphrase, SpaceKind};
 use ajar_tests::client::{Person, pair};
