@@ -15,12 +15,16 @@
 //! trusts a type or a size: a record that does not hold gives [`Unreadable`].
 
 mod body;
+pub mod book;
+pub mod calendar;
 pub mod date;
 mod diff;
 pub mod entry;
 pub mod error;
 pub mod history;
 pub mod layers;
+pub mod letters;
+pub mod memory;
 pub mod opening;
 pub mod photo;
 pub mod point;
@@ -29,6 +33,7 @@ pub mod query;
 mod read;
 pub mod record;
 pub mod records;
+pub mod rituals;
 pub mod schema;
 pub mod summary;
 pub mod text;
