@@ -53,10 +53,8 @@ pub fn rests<'a>(old: &Old<'_>, rules: impl IntoIterator<Item = &'a MemoryRule>)
 /// Whether all that a rule says is so.
 fn holds(rule: &MemoryRule, old: &Old<'_>) -> bool {
     let day = date::day(old.day);
-    let says_something = rule.from.is_some()
-        || rule.until.is_some()
-        || rule.tag.is_some()
-        || rule.record.is_some();
+    let says_something =
+        rule.from.is_some() || rule.until.is_some() || rule.tag.is_some() || rule.record.is_some();
     let same = |tag: &String, wanted: &str| tag.nfc().eq(wanted.nfc());
     !rule.lifted
         && says_something

@@ -9,11 +9,7 @@ use crate::records::{Cadence, RitualDone};
 /// Whether the day, week or month of `today` is still without it. Once one of the two has done it,
 /// it is done: nobody owes it. What has no rhythm is never due.
 #[must_use]
-pub fn is_due<'a>(
-    cadence: Cadence,
-    today: &str,
-    done: impl IntoIterator<Item = &'a str>,
-) -> bool {
+pub fn is_due<'a>(cadence: Cadence, today: &str, done: impl IntoIterator<Item = &'a str>) -> bool {
     let Some(now) = period(cadence, today) else {
         return false;
     };
