@@ -82,7 +82,7 @@ impl Consents {
 
 /// What somebody consents to who says yes to it now.
 fn digest(us: &Space, located: &Located) -> Result<String, Failure> {
-    Ok(us.document(located.id).read(|doc| book::digest_of(doc))??)
+    Ok(us.document(located.id).read(book::digest_of)??)
 }
 
 /// All records of some kinds that somebody has said something to, or that are a proposal by

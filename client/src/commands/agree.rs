@@ -87,7 +87,7 @@ fn change(context: &Context, args: &ChangeAgreement) -> Result<(), Failure> {
         )
         .hint("You can leave it (ajar agree leave) and write down another: ajar agree new"));
     }
-    let before: Agreement = found.document().read(|doc| record::read(doc))??;
+    let before: Agreement = found.document().read(record::read)??;
     let text = compose::text(context.out, &context.dir()?, &args.text, Some(&before.text))?;
     let agreement = Agreement {
         text: text.text.clone(),

@@ -195,7 +195,7 @@ fn letter(found: &Found) -> Result<(Located, Letter), Failure> {
         |kind| *kind == Kind::Letter,
         "This is no letter; `ajar letter list` shows them.",
     )?;
-    let letter = found.document().read(|doc| record::read(doc))??;
+    let letter = found.document().read(record::read)??;
     Ok((located, letter))
 }
 

@@ -34,7 +34,7 @@ pub(crate) fn run(context: &Context, args: &OnThisDay) -> Result<(), Failure> {
 /// What this person has chosen so far.
 fn chosen(me: &Space) -> Result<Choices, Failure> {
     let all = shelf::all::<Choices>(me)?.into_iter();
-    Ok(all.map(|kept| kept.record).last().unwrap_or(Choices {
+    Ok(all.map(|kept| kept.record).next_back().unwrap_or(Choices {
         on_this_day: false,
         heavy_days: false,
         ours: false,
@@ -184,8 +184,7 @@ fn of_day(space: &Space, today: &str) -> Result<Vec<Located>, Failure> {
             continue;
         };
         let closed = located.record.kind() == Kind::Letter && {
-            let letter: Result<Letter, _> =
-                space.document(located.id).read(|doc| record::read(doc))?;
+            let letter: Result<Letter, _> = space.document(located.id).read(record::read)?;
             !letter.is_ok_and(|letter| letter.is_open(today))
         };
         if !closed {

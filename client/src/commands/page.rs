@@ -95,7 +95,7 @@ fn edit(context: &Context, args: &EditPassage) -> Result<(), Failure> {
         )
         .hint("You can add one of your own beside it: ajar book page write PAGE --margin"));
     }
-    let before: Passage = found.document().read(|doc| record::read(doc))??;
+    let before: Passage = found.document().read(record::read)??;
     let text = compose::text(context.out, &context.dir()?, &args.text, Some(&before.text))?;
     let passage = Passage {
         text: text.text.clone(),
@@ -122,7 +122,7 @@ fn page(home: &Home, typed: &str) -> Result<Kept<Page>, Failure> {
     Ok(Kept {
         id: located.id,
         author: located.author,
-        record: found.document().read(|doc| record::read(doc))??,
+        record: found.document().read(record::read)??,
     })
 }
 

@@ -146,7 +146,7 @@ impl Going {
 
 fn going(us: &Space, proposal: Proposal) -> Result<Going, Failure> {
     let id = proposal.located.id;
-    let ritual: Ritual = us.document(id).read(|doc| record::read(doc))??;
+    let ritual: Ritual = us.document(id).read(record::read)??;
     let mut done = shelf::about::<RitualDone>(us, &ids::text(id))?;
     done.sort_by_key(|kept| (kept.record.turn, kept.id));
     Ok(Going {

@@ -104,7 +104,7 @@ fn with_words(us: &Space, all: Vec<Proposal>) -> Result<Vec<(Proposal, OurWord)>
     all.into_iter()
         .map(|one| {
             let document = us.document(one.located.id);
-            let word: Result<OurWord, Unreadable> = document.read(|doc| record::read(doc))?;
+            let word: Result<OurWord, Unreadable> = document.read(record::read)?;
             Ok((one, word?))
         })
         .collect()
