@@ -8,6 +8,7 @@ mod burns;
 mod cli;
 mod commands;
 mod compose;
+mod consents;
 mod context;
 mod dates;
 mod devices;

@@ -1,8 +1,13 @@
 //! One module per command.
 
+mod agree;
+mod book;
 mod burn;
+mod calendar;
 mod close;
 mod compare;
+mod day;
+mod deliver;
 mod demo;
 mod device;
 mod doctor;
@@ -15,17 +20,23 @@ mod history;
 mod import;
 mod init;
 mod join;
+mod letter;
 mod link;
 mod list;
 mod lock;
+mod mute;
 mod notes;
+mod on_this_day;
 mod open;
+mod page;
 mod pair;
 mod passphrase;
 mod photo;
 mod receiving;
 mod recover;
 mod relay;
+mod ritual;
+mod say;
 mod search;
 mod show;
 mod status;
@@ -33,6 +44,7 @@ mod sync;
 mod take_back;
 mod tidy;
 mod unlock;
+mod word;
 mod words;
 mod write;
 
@@ -77,6 +89,15 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<(), Failure> {
         Command::Edit(args) => edit::run(context, args),
         Command::Photo(args) => photo::run(context, args),
         Command::History(args) => history::run(context, args),
+        Command::Book(args) => book::run(context, args),
+        Command::Word(args) => word::run(context, args),
+        Command::Agree(args) => agree::run(context, args),
+        Command::Letter(args) => letter::run(context, args),
+        Command::Ritual(args) => ritual::run(context, args),
+        Command::OnThisDay(args) => on_this_day::run(context, args),
+        Command::Mute(args) => mute::run(context, args),
+        Command::Calendar(args) => calendar::run(context, args),
+        Command::Day(args) => day::run(context, args),
         Command::Burn(args) => burn::run(context, args),
         Command::Tidy(args) => tidy::run(context, args),
         Command::Sync(args) => sync::run(context, args),

@@ -310,7 +310,7 @@ fn ask(
 }
 
 /// The copy is kept whatever the relay does; only a relay that lies is worse than not delivered.
-pub(super) fn undelivered(error: Error) -> Failure {
+fn undelivered(error: Error) -> Failure {
     let failure = Failure::from(error);
     if failure.exit() == Exit::Broke {
         return failure;

@@ -6,11 +6,10 @@ use ajar_journal::opening::{Opening, Stage};
 use ajar_journal::records::{
     Acknowledge, Acknowledged, Check, Reflection, Response, ResponseSort, Thanks,
 };
-use ajar_sync::{DocId, Home, Space, SpaceKind, doc_id_text};
+use ajar_sync::{Home, Space, SpaceKind, doc_id_text};
 use serde_json::json;
 
-use super::exchange;
-use super::open::undelivered;
+use super::deliver::deliver;
 use crate::cli::{CheckReflection, Reflect, Reply, See, ThankFor, Wait};
 use crate::context::{Context, Need};
 use crate::names::{Author, Names};
@@ -76,42 +75,24 @@ impl Door {
 }
 
 /// Keeps a record in the shared space, and brings it to the relay if that can be reached.
-pub(super) fn send<R: ajar_journal::record::Record + Send + 'static>(
+fn send<R: ajar_journal::record::Record + Send + 'static>(
     context: &Context,
     home: Home,
     us: &Space,
     record: R,
     wait: Wait,
 ) -> Result<(), Failure> {
-    let id = shelf::keep(us, record)?;
-    finish(context, home, us, id, R::KIND.as_str(), wait)
-}
-
-/// Says what was kept, after an exchange with the relay.
-pub(super) fn finish(
-    context: &Context,
-    home: Home,
-    us: &Space,
-    id: DocId,
-    kind: &str,
-    wait: Wait,
-) -> Result<(), Failure> {
     let out = context.out;
-    let delivered = context.block_on(exchange(out, us, wait.timeout));
-    home.close()?;
-    let value = json!({"id": doc_id_text(id), "kind": kind, "delivered": delivered.is_ok()});
+    let id = shelf::keep(us, record)?;
+    let delivery = deliver(context, home, us, wait.timeout)?;
+    let kind = R::KIND.as_str();
+    let value = json!({"id": doc_id_text(id), "kind": kind, "delivered": delivery.is_done()});
     out.data(&value, || ids::short(id))?;
-    match delivered {
-        Ok(_) => {
-            out.talk("Kept, and on its way.");
-            Ok(())
-        }
-        Err(error) => Err(undelivered(error)),
-    }
+    delivery.told(out, "Kept.")
 }
 
 /// A text of several arguments, or asked for.
-pub(super) fn text_of(words: &[String], question: &str) -> Result<String, Failure> {
+fn text_of(words: &[String], question: &str) -> Result<String, Failure> {
     let joined = words.join(" ");
     let text = terminal::given_or_asked(Some(&joined), question)?.to_string();
     if text.trim().is_empty() {

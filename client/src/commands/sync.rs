@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ajar_journal::schema::Kind;
 use ajar_journal::text::displayable_line;
 use ajar_sync::{
     ConnectError, Connection, DocId, Error, Home, NoticeKind, PartyId, Space, SpaceEvent, SpaceKind,
@@ -16,7 +17,7 @@ use crate::names::{Author, Names, space_name, space_word};
 use crate::output::Output;
 use crate::records::Content;
 use crate::report::{Exit, Failure, sentence};
-use crate::{beginning, ids, names, notices, records};
+use crate::{beginning, ids, lines, names, notices, records};
 
 /// Longest time for the exchange of Only me when a watch begins.
 const GREETING: Duration = Duration::from_secs(8);
@@ -326,6 +327,10 @@ impl Teller {
         let Content::Record(record) = content else {
             return Ok(());
         };
+        // A yes or a no is no news: it would tell of a no that is nobody's to tell.
+        if record.kind() == Kind::Consent {
+            return Ok(());
+        }
         let author = Author::of(&self.space, Some(by));
         let name = self.names.name(author);
         let value = json!({
@@ -337,7 +342,7 @@ impl Teller {
             "kind": record.kind().as_str(),
             "title": record.title(),
         });
-        let heading = record.item(doc).heading();
+        let heading = lines::heading(&record.item(doc));
         self.line(&value, &format!("{}  {name}: {heading}", ids::short(doc)))
     }
 

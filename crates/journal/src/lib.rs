@@ -16,6 +16,8 @@
 //! trusts a type or a size: a record that does not hold gives [`Unreadable`].
 
 mod body;
+pub mod book;
+pub mod calendar;
 pub mod conversation;
 pub mod date;
 mod diff;
@@ -24,6 +26,8 @@ pub mod error;
 pub mod history;
 pub mod import;
 pub mod layers;
+pub mod letters;
+pub mod memory;
 pub mod opening;
 pub mod photo;
 pub mod point;
@@ -33,6 +37,7 @@ pub mod questions;
 mod read;
 pub mod record;
 pub mod records;
+pub mod rituals;
 pub mod schema;
 pub mod summary;
 pub mod text;
