@@ -85,8 +85,9 @@ fn send<R: ajar_journal::record::Record + Send + 'static>(
     let out = context.out;
     let id = shelf::keep(us, record)?;
     let delivery = deliver(context, home, us, wait.timeout)?;
-    let kind = R::KIND.as_str();
-    let value = json!({"id": doc_id_text(id), "kind": kind, "delivered": delivery.is_done()});
+    let kind = R::KIND;
+    let value =
+        json!({"id": doc_id_text(id), "kind": kind.as_str(), "delivered": delivery.is_done()});
     out.data(&value, || ids::short(id))?;
     delivery.told(out, "Kept.")
 }
