@@ -50,6 +50,11 @@ pub fn moments(date: &str) -> Option<(i64, i64)> {
     Some((first, first + DAY_STEPS - 1))
 }
 
+/// A number for the day of a date that grows by one from day to day; 1 is a Monday, as is 8.
+pub(crate) fn day_number(date: &str) -> Option<i64> {
+    moment(day(date)).map(|moment| moment / DAY_STEPS)
+}
+
 /// The month of a date, `year × 12 + month`.
 pub(crate) fn month(date: &str) -> Option<u32> {
     let (year, month, _) = parts(date)?;
@@ -177,6 +182,9 @@ mod tests {
         assert!(next("2024-02-28T10:00", "2024-02-29"));
         assert!(next("1900-02-28", "1900-03-01") && next("2025-12-31", "2026-01-01"));
         assert_eq!(moment("2026-02-29"), None);
+        let (leap, then) = (day_number("2024-02-29T23:59"), day_number("2024-03-01"));
+        assert_eq!(leap.map(|n| n + 1), then);
+        assert_eq!(day_number("2026-06-29").map(|n| n % 7), Some(1), "a Monday");
         assert_eq!(month("2026-07-01T21:30"), Some(2026 * 12 + 7));
     }
 

@@ -26,6 +26,7 @@ pub mod photo;
 pub mod point;
 pub mod profile;
 pub mod query;
+pub mod questions;
 mod read;
 pub mod record;
 pub mod records;
@@ -33,6 +34,7 @@ pub mod schema;
 pub mod summary;
 pub mod text;
 pub mod tree;
+pub mod words;
 
 pub use body::Paragraph;
 pub use error::{Error, Invalid, Unreadable};
