@@ -4,6 +4,7 @@
 //! are a table ([`report`]). Nothing secret is taken from the argument list.
 
 mod beginning;
+mod between;
 mod burns;
 mod cli;
 mod commands;
@@ -21,6 +22,7 @@ mod output;
 pub mod photo;
 mod records;
 pub mod report;
+mod shelf;
 mod summaries;
 mod terminal;
 mod unlock;

@@ -96,9 +96,7 @@ pub(crate) fn set<R: Record + Send + 'static>(
     new: R,
 ) -> Result<(), Failure> {
     let id = space.named_document(Ownership::Mine, name)?;
-    space
-        .document(id)
-        .change(move |tx| record::set(tx, &new))?;
+    space.document(id).change(move |tx| record::set(tx, &new))?;
     Ok(())
 }
 
