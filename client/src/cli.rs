@@ -2,6 +2,8 @@
 
 mod burning;
 mod devices;
+mod doors;
+mod feeling;
 mod keys;
 mod leaving;
 mod photos;
@@ -16,6 +18,11 @@ pub(crate) use burning::{Burn, Tidy};
 pub(crate) use devices::{
     AddDevice, Device, DeviceCommand, KeepDevice, RemoveDevice, RenameDevice, SpaceName,
 };
+pub(crate) use doors::{
+    CheckReflection, Doors, FeltNote, Open, Reflect, Reply, See, TakeBack, ThankFor, Wait, Weigh,
+    WordsFor,
+};
+pub(crate) use feeling::Feeling;
 pub(crate) use keys::{ChangePassphrase, Lock, Recover, ReplaceWords, Unlock, Words, WordsCommand};
 pub(crate) use leaving::{Close, CloseCommand, End, Erase, Export, ExportFormat, Sure};
 pub(crate) use photos::{Photos, TakePhoto};
@@ -72,7 +79,17 @@ pub(crate) enum Command {
     Join(Join),
     Device(Device),
     Write(Write),
+    WordsFor(WordsFor),
+    Weigh(Weigh),
     Open(Open),
+    TakeBack(TakeBack),
+    Doors(Doors),
+    See(See),
+    Reflect(Reflect),
+    Check(CheckReflection),
+    Reply(Reply),
+    Felt(FeltNote),
+    Thanks(ThankFor),
     List(List),
     Search(Search),
     Show(Show),
@@ -170,13 +187,15 @@ pub(crate) struct Join {
 /// opens ($VISUAL or $EDITOR), or type and end with Ctrl-D.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:  ajar write\n           echo 'It rained all day.' | ajar write --title Rain -\n           ajar write --photo sunset.jpg 'The sea, at last.'\n\n\
+    after_help = "Examples:  ajar write\n           echo 'It rained all day.' | ajar write --title Rain -\n           ajar write --photo sunset.jpg 'The sea, at last.'\n           ajar write --point -0.5,0.75 --word worried --body chest:-1:tight\n\n\
                   What is given on the command line stays in your shell's history, and others who use this computer\n\
                   can see it while the command runs: - reads it from the terminal or standard input instead."
 )]
 pub(crate) struct Write {
     #[command(flatten)]
     pub(crate) about: About,
+    #[command(flatten)]
+    pub(crate) feeling: Feeling,
     #[command(flatten)]
     pub(crate) photos: Photos,
     /// The text; - reads it from standard input
@@ -196,31 +215,6 @@ pub(crate) struct About {
     /// A tag, or -; repeat for more. Tags are never shared
     #[arg(long = "tag", value_name = "TAG")]
     pub(crate) tags: Vec<String>,
-}
-
-/// Open an entry to your partner
-///
-/// Shows exactly what your partner will get, asks, and gives them a copy. Your entry, its tags,
-/// its time and its earlier versions stay with you.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:  ajar open 3f2a --stage room --preview\n           ajar open 3f2a --stage room"
-)]
-pub(crate) struct Open {
-    /// The entry: at least the first four characters of its id
-    pub(crate) id: String,
-    /// How far: this version opens the whole room (title, day, text and photos)
-    #[arg(long)]
-    pub(crate) stage: String,
-    /// Only show what your partner would get
-    #[arg(long)]
-    pub(crate) preview: bool,
-    /// Do not ask. The price: what your partner has received cannot be unread
-    #[arg(long)]
-    pub(crate) yes: bool,
-    /// Seconds to wait for the relay [default: 10]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10", hide_default_value = true)]
-    pub(crate) timeout: Duration,
 }
 
 /// List what you kept and what stands open between you
@@ -299,6 +293,14 @@ pub(crate) struct Edit {
     /// All the tags it should have, or -; '' alone takes them away
     #[arg(long = "tag", value_name = "TAG")]
     pub(crate) tags: Vec<String>,
+    #[command(flatten)]
+    pub(crate) feeling: Feeling,
+    /// One to come back to; again to take the star away
+    #[arg(long)]
+    pub(crate) star: bool,
+    /// Let it rest: it does not come back by itself; again to wake it
+    #[arg(long)]
+    pub(crate) rest: bool,
     #[command(flatten)]
     pub(crate) photos: Photos,
     /// The number of a photo to take away, as `ajar show` lists it; repeat for more

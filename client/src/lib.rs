@@ -25,6 +25,7 @@ pub mod report;
 mod shelf;
 mod summaries;
 mod terminal;
+mod thread;
 mod unlock;
 mod words;
 

@@ -28,8 +28,8 @@ pub(crate) enum Content {
 /// What a person wrote.
 #[derive(Debug)]
 pub(crate) enum Record {
-    Entry(Entry),
-    Opening(Opening),
+    Entry(Box<Entry>),
+    Opening(Box<Opening>),
     /// One of the smaller records.
     Small(Kind, Facts),
 }
@@ -133,11 +133,21 @@ impl Located {
                 "tags": entry.tags,
                 "created_at": dates::utc(entry.created_at_ms),
                 "saved_at": dates::utc(entry.saved_at_ms),
+                "sort": entry.sort,
+                "layers": entry.layers,
+                "starred": entry.starred,
+                "let_rest": entry.let_rest,
             }),
             Record::Opening(opening) => json!({
                 "tags": [],
                 "stage": opening.stage,
                 "opened_on": opening.opened_on,
+                "parts": opening.parts,
+                "gist": opening.gist,
+                "layers": opening.layers,
+                "need": opening.need,
+                "when": opening.when,
+                "reply": opening.reply,
             }),
             Record::Small(_, facts) => json!({
                 "tags": [],
@@ -156,8 +166,10 @@ impl Located {
 pub(crate) fn read(document: &Document) -> Result<Content, Failure> {
     Ok(document.read(|doc| {
         let record = match schema::kind_of(doc) {
-            Ok(Kind::Entry) => entry::read(doc).map(Record::Entry),
-            Ok(Kind::Opening) => opening::read(doc).map(Record::Opening),
+            Ok(Kind::Entry) => entry::read(doc).map(|entry| Record::Entry(Box::new(entry))),
+            Ok(Kind::Opening) => {
+                opening::read(doc).map(|opening| Record::Opening(Box::new(opening)))
+            }
             Ok(kind) => match journal_records::facts(doc, &kind) {
                 Ok(Some(facts)) => Ok(Record::Small(kind, facts)),
                 Ok(None) => return Content::Other,
@@ -175,6 +187,13 @@ pub(crate) fn read(document: &Document) -> Result<Content, Failure> {
 /// Whether one record is damaged, and not the journal or the machine.
 pub(crate) fn is_damage(failure: &Failure) -> bool {
     matches!(failure.code(), "store" | "damaged")
+}
+
+/// All records of one kind in a space, and how many could not be read.
+pub(crate) fn all_of(space: &Space, kind: &Kind) -> Result<(Vec<Located>, usize), Failure> {
+    let (mut records, unreadable) = all(space)?;
+    records.retain(|located| located.record.kind() == *kind);
+    Ok((records, unreadable))
 }
 
 /// All records of a space, and how many could not be read.
@@ -254,13 +273,15 @@ pub(crate) fn find(home: &Home, typed: &str) -> Result<Found, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ajar_journal::layers::Layers;
+    use ajar_journal::records::When;
 
     fn entry() -> Located {
         Located {
             id: DocId([7; 16]),
             space: SpaceKind::Private,
             author: Author::Me,
-            record: Record::Entry(Entry {
+            record: Record::Entry(Box::new(Entry {
                 title: Some("Rain".to_owned()),
                 title_others: Vec::new(),
                 date: "2026-07-01T21:30".to_owned(),
@@ -278,8 +299,12 @@ mod tests {
                 created_at_ms: 0,
                 saved_at_ms: 1000,
                 photos: Vec::new(),
+                layers: Layers::default(),
+                sort: entry::Sort::Note,
+                starred: false,
+                let_rest: false,
                 openings: Vec::new(),
-            }),
+            })),
         }
     }
 
@@ -299,6 +324,10 @@ mod tests {
             "tags": ["sea"],
             "created_at": "1970-01-01T00:00:00Z",
             "saved_at": "1970-01-01T00:00:01Z",
+            "sort": "note",
+            "layers": {},
+            "starred": false,
+            "let_rest": false,
         });
         assert_eq!(value, expected);
     }
@@ -309,8 +338,14 @@ mod tests {
             id: DocId([8; 16]),
             space: SpaceKind::Shared,
             author: Author::Partner,
-            record: Record::Opening(Opening {
+            record: Record::Opening(Box::new(Opening {
                 stage: opening::Stage::Room,
+                parts: vec![opening::Part::Text],
+                gist: None,
+                layers: Layers::default(),
+                need: None,
+                when: When::Whenever,
+                reply: true,
                 title: None,
                 title_others: Vec::new(),
                 date: "2026-07-01".to_owned(),
@@ -320,7 +355,7 @@ mod tests {
                 }],
                 photos: Vec::new(),
                 opened_on: "2026-07-02".to_owned(),
-            }),
+            })),
         };
         let value = opening.to_json(&Names::new("Ana", Some("Ben")));
         assert_eq!(value["space"], "us");

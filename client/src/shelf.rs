@@ -1,5 +1,7 @@
 //! The smaller records of a space, as the commands read and keep them.
 
+use std::collections::HashSet;
+
 use ajar_journal::record::{self, Record};
 use ajar_journal::summary::Line;
 use ajar_sync::{DocId, Ownership, RowQuery, Space, doc_id_text};
@@ -28,13 +30,15 @@ pub(crate) fn all<R: Record + Send + 'static>(space: &Space) -> Result<Vec<Kept<
     some(space, |_| true)
 }
 
-/// Those that are about one record.
+/// Those that are about one of these records.
 pub(crate) fn about<R: Record + Send + 'static>(
     space: &Space,
-    id: &str,
+    ids: impl IntoIterator<Item = String>,
 ) -> Result<Vec<Kept<R>>, Failure> {
-    let id = id.to_owned();
-    some(space, move |line| line.about.as_deref() == Some(&id))
+    let ids: HashSet<String> = ids.into_iter().collect();
+    some(space, move |line| {
+        line.about.as_ref().is_some_and(|about| ids.contains(about))
+    })
 }
 
 fn some<R: Record + Send + 'static>(

@@ -292,7 +292,7 @@ fn light(context: &Context, heap: &Heap, names: &Names, timeout: Duration) -> Re
 }
 
 /// It is burned here whatever the relay does; only a relay that lies is worse than not delivered.
-fn not_delivered(error: Error) -> Failure {
+pub(super) fn not_delivered(error: Error) -> Failure {
     let failure = Failure::from(error);
     if failure.exit() == Exit::Broke {
         return failure;

@@ -6,6 +6,7 @@ mod compare;
 mod demo;
 mod device;
 mod doctor;
+mod doors;
 mod edit;
 mod erase;
 mod evidence;
@@ -16,16 +17,19 @@ mod join;
 mod link;
 mod list;
 mod lock;
+mod notes;
 mod open;
 mod pair;
 mod passphrase;
 mod photo;
+mod receiving;
 mod recover;
 mod relay;
 mod search;
 mod show;
 mod status;
 mod sync;
+mod take_back;
 mod tidy;
 mod unlock;
 mod words;
@@ -55,7 +59,17 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<(), Failure> {
         Command::Join(args) => join::run(context, args),
         Command::Device(args) => device::run(context, args),
         Command::Write(args) => write::run(context, args),
+        Command::WordsFor(args) => notes::words_for(context, args),
+        Command::Weigh(args) => notes::weigh(context, args),
         Command::Open(args) => open::run(context, args),
+        Command::TakeBack(args) => take_back::run(context, args),
+        Command::Doors(_) => doors::run(context),
+        Command::See(args) => receiving::see(context, args),
+        Command::Reflect(args) => receiving::reflect(context, args),
+        Command::Check(args) => receiving::check(context, args),
+        Command::Reply(args) => receiving::reply(context, args),
+        Command::Felt(args) => notes::felt(context, args),
+        Command::Thanks(args) => receiving::thanks(context, args),
         Command::List(args) => list::run(context, args),
         Command::Search(args) => search::run(context, args),
         Command::Show(args) => show::run(context, args),

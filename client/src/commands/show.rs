@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use ajar_journal::Photo;
-use ajar_journal::entry::Entry;
+use ajar_journal::entry::{Entry, Intent};
+use ajar_journal::opening::Stage;
 use ajar_journal::text::{displayable, displayable_line};
 use ajar_sync::{DocId, Home, SpaceKind, doc_id_text};
 use serde_json::{Value, json};
@@ -14,6 +15,7 @@ use crate::names::{Author, Names, space_name};
 use crate::photo::length_words;
 use crate::records::{Located, Record};
 use crate::report::Failure;
+use crate::thread::Thread;
 use crate::{dates, ids, records};
 
 pub(crate) fn run(context: &Context, args: &Show) -> Result<(), Failure> {
@@ -26,9 +28,26 @@ pub(crate) fn run(context: &Context, args: &Show) -> Result<(), Failure> {
         Record::Opening(_) | Record::Small(..) => HashSet::new(),
     };
     let open = open_ids(&home, move |id| noted.contains(&doc_id_text(*id)))?;
+    let thread = match &located.record {
+        Record::Opening(_) => {
+            let us = home.space(located.space)?;
+            Some(Thread::of(&us, &doc_id_text(located.id), located.author)?)
+        }
+        Record::Entry(_) | Record::Small(..) => None,
+    };
     home.close()?;
-    out.data(&to_json(&located, &names, &open), || {
-        words(&located, &names, &open)
+    let mut value = to_json(&located, &names, &open);
+    if let (Value::Object(fields), Some(thread)) = (&mut value, &thread) {
+        fields.insert("thread".to_owned(), thread.to_json(&names));
+    }
+    out.data(&value, || {
+        let mut text = words(&located, &names, &open);
+        let said = thread.iter().flat_map(|thread| thread.lines(&names));
+        for (number, line) in said.enumerate() {
+            text += if number == 0 { "\n\n" } else { "\n" };
+            text += &line;
+        }
+        text
     })
 }
 
@@ -72,7 +91,7 @@ pub(super) fn to_json(located: &Located, names: &Names, open: &[String]) -> Valu
                 .openings
                 .iter()
                 .filter(|opened| open.contains(&opened.opening_id))
-                .map(|opened| json!({"id": opened.opening_id, "stage": opened.stage, "at": dates::utc(opened.at_ms)}))
+                .map(|opened| json!({"id": opened.opening_id, "stage": opened.stage, "at": dates::utc(opened.at_ms), "intent": opened.intent}))
                 .collect();
             fields.insert("openings".to_owned(), json!(openings));
         }
@@ -129,7 +148,11 @@ fn words(located: &Located, names: &Names, open: &[String]) -> String {
         let tags: Vec<String> = entry.tags.iter().map(|tag| displayable_line(tag)).collect();
         lines.push(format!("Tags: {}", tags.join(", ")));
     }
+    lines.extend(feeling(record, names, located.author));
     lines.push(String::new());
+    if let Record::Small(_, facts) = record {
+        lines.extend(facts.texts.iter().map(|text| displayable(text)));
+    }
     for paragraph in record.paragraphs() {
         lines.push(displayable(&paragraph.text));
         for other in &paragraph.others {
@@ -155,14 +178,43 @@ fn words(located: &Located, names: &Names, open: &[String]) -> String {
                 lines.push(String::new());
             }
             let short = opened.opening_id.get(..8).unwrap_or_default();
+            let closed = match opened.intent {
+                Intent::Hold => "",
+                Intent::Close => ", and no further",
+            };
             lines.push(format!(
-                "Opened as {} on {}: {short}",
+                "Opened as {} on {}{closed}: {short}",
                 opened.stage,
                 dates::local(opened.at_ms)
             ));
         }
     }
     lines.join("\n")
+}
+
+/// The layers, and what somebody would like with them.
+fn feeling(record: &Record, names: &Names, author: Author) -> Vec<String> {
+    let mut lines = Vec::new();
+    let layers = match record {
+        Record::Entry(entry) => &entry.layers,
+        Record::Opening(opening) => {
+            let name = names.name(author);
+            if opening.stage == Stage::Knock {
+                lines.push(format!("{name} knocks: something is moving."));
+            }
+            let gist = opening.gist.as_deref();
+            lines.extend(gist.map(|gist| format!("In one sentence: {}", displayable_line(gist))));
+            lines.extend(opening.need.map(|need| need.asks(name)));
+            if !opening.reply {
+                lines.push("No answer is needed.".to_owned());
+            }
+            &opening.layers
+        }
+        Record::Small(..) => return lines,
+    };
+    let layers = layers.lines().into_iter();
+    lines.extend(layers.map(|(name, value)| format!("{name}: {}", displayable(&value))));
+    lines
 }
 
 fn head(id: DocId, located: &Located, names: &Names) -> String {

@@ -141,7 +141,7 @@ impl Epochs {
     pub(crate) fn offer_key(&mut self, space: &Space, id: EpochId, key: EpochKey, source: Source) {
         if self.all.contains_key(&id) {
             self.complete(space, &id, key);
-        } else {
+        } else if !self.is_retired(&id) {
             self.loose.offer(id, key, source);
         }
     }
@@ -197,6 +197,11 @@ impl Epochs {
         self.all.remove(&id);
         self.loose.take(&id);
         self.retired.insert(id, number);
+    }
+
+    /// Whether an epoch was given up: its key is not taken any more, whoever hands it on.
+    pub(crate) fn is_retired(&self, id: &EpochId) -> bool {
+        self.retired.contains_key(id)
     }
 
     /// Epochs that are neither one of the burn epochs of certain authors nor follow all of those.

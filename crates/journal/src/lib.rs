@@ -16,6 +16,7 @@
 
 pub mod between;
 mod body;
+pub mod conversation;
 pub mod date;
 mod diff;
 pub mod entry;

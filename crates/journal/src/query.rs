@@ -7,7 +7,8 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::date;
 use crate::entry::Entry;
-use crate::opening::Opening;
+use crate::layers::Layers;
+use crate::opening::{Opening, Stage};
 use crate::records::Facts;
 use crate::redacted_debug;
 use crate::schema::Kind;
@@ -43,7 +44,7 @@ impl Item {
             kind: Kind::Entry,
             date: entry.date.clone(),
             title: entry.title.clone(),
-            first_line: first_line(&entry.paragraphs),
+            first_line: beginning(first_line(&entry.paragraphs), &entry.layers),
             tags: entry.tags.clone(),
             created_at_ms: Some(entry.created_at_ms),
         }
@@ -57,7 +58,7 @@ impl Item {
             kind: Kind::Opening,
             date: opening.date.clone(),
             title: opening.title.clone(),
-            first_line: first_line(&opening.paragraphs),
+            first_line: opening_line(opening),
             tags: Vec::new(),
             created_at_ms: None,
         }
@@ -89,6 +90,32 @@ impl Item {
             .as_deref()
             .filter(|title| !title.trim().is_empty());
         displayable_line(title.unwrap_or(&self.first_line))
+    }
+}
+
+/// What stands for a record without a title: how it begins, or what its layers say first.
+fn beginning(first_line: String, layers: &Layers) -> String {
+    if !first_line.is_empty() {
+        return first_line;
+    }
+    let mut lines = layers.lines().into_iter();
+    let words = lines.find(|(name, _)| *name == "Words");
+    let first = words.or_else(|| layers.lines().into_iter().next());
+    first
+        .map(|(_, line)| first_line_of(&line))
+        .unwrap_or_default()
+}
+
+fn opening_line(opening: &Opening) -> String {
+    let gist = opening.gist.as_deref().map(first_line_of);
+    let line = beginning(first_line(&opening.paragraphs), &Layers::default());
+    if !line.is_empty() {
+        return line;
+    }
+    let line = gist.unwrap_or_else(|| beginning(String::new(), &opening.layers));
+    match opening.stage {
+        Stage::Knock => "Something is moving.".to_owned(),
+        _ => line,
     }
 }
 

@@ -173,6 +173,7 @@ fn of_entry(entry: &Entry) -> Option<Summary> {
     let line = Line::new(Item::of_entry("", entry), None, entry.has_versions());
     let titles = entry.title.iter().chain(&entry.title_others);
     let words = titles.chain(&entry.tags).map(String::as_str);
+    let words = words.chain(entry.layers.texts());
     listed(&entry.date, line, text(words, &entry.paragraphs))
 }
 
@@ -182,7 +183,8 @@ fn of_opening(opening: &Opening) -> Option<Summary> {
     let stage = Some(opening.stage);
     let line = Line::new(Item::of_opening("", opening), stage, versions);
     let titles = opening.title.iter().chain(&opening.title_others);
-    let words = titles.map(String::as_str);
+    let words = titles.chain(&opening.gist).map(String::as_str);
+    let words = words.chain(opening.layers.texts());
     listed(&opening.date, line, text(words, &opening.paragraphs))
 }
 
