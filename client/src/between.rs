@@ -21,7 +21,7 @@ pub(crate) const PAUSE: &str = "pause";
 /// Name of a person's own record of what they chose.
 pub(crate) const CHOICES: &str = "choices";
 
-/// A bid that has not faded, and what was answered.
+/// A bid and what was answered.
 pub(crate) struct StandingBid {
     pub(crate) id: DocId,
     pub(crate) author: Author,
@@ -29,13 +29,25 @@ pub(crate) struct StandingBid {
     pub(crate) answers: Vec<Kept<BidAnswer>>,
 }
 
-/// The bids of both that stand, by their authors' wish: now, tonight, whenever.
+/// The bids of both that have not faded, by their authors' wish: now, tonight, whenever.
 pub(crate) fn standing_bids(us: &Space, now_ms: i64) -> Result<Vec<StandingBid>, Failure> {
+    let mut bids = bids(us, now_ms)?;
+    bids.retain(|one| !one.bid.has_faded(now_ms));
+    Ok(bids)
+}
+
+/// The bids of both that are not gone: those that stand, and those that were answered in time.
+pub(crate) fn bids(us: &Space, now_ms: i64) -> Result<Vec<StandingBid>, Failure> {
+    let mut bids = all_bids(us)?;
+    bids.retain(|one| !one.is_gone(now_ms));
+    Ok(bids)
+}
+
+fn all_bids(us: &Space) -> Result<Vec<StandingBid>, Failure> {
     let mut answers = shelf::all::<BidAnswer>(us)?;
     answers.sort_by_key(|one| (one.record.turn, one.id));
-    let mut standing: Vec<StandingBid> = shelf::all::<Bid>(us)?
-        .into_iter()
-        .filter(|kept| !kept.record.has_faded(now_ms))
+    let bids = shelf::all::<Bid>(us)?.into_iter();
+    let mut bids: Vec<StandingBid> = bids
         .map(|kept| {
             let about = kept.id_text();
             StandingBid {
@@ -48,11 +60,17 @@ pub(crate) fn standing_bids(us: &Space, now_ms: i64) -> Result<Vec<StandingBid>,
             }
         })
         .collect();
-    standing.sort_by_key(|one| (one.bid.wish, one.id));
-    Ok(standing)
+    bids.sort_by_key(|one| (one.bid.wish, one.id));
+    Ok(bids)
 }
 
 impl StandingBid {
+    /// Whether it is gone for both. Only the other's answer makes it stay.
+    fn is_gone(&self, now_ms: i64) -> bool {
+        let answered = self.answers.iter().any(|one| one.author != self.author);
+        between::is_gone(&self.bid, answered, now_ms)
+    }
+
     /// The shape scripts get. Neither when it was sent nor when it fades.
     pub(crate) fn to_json(&self) -> Value {
         let answers: Vec<Value> = self
@@ -91,15 +109,14 @@ impl StandingBid {
 
 /// One's own bids that have faded without an answer, to be burned.
 pub(crate) fn own_gone(us: &Space, now_ms: i64) -> Result<Vec<DocId>, Failure> {
-    let answers = shelf::all::<BidAnswer>(us)?;
-    let bids = shelf::all::<Bid>(us)?.into_iter();
-    let gone = bids.filter(|kept| {
-        let answered = answers
-            .iter()
-            .any(|answer| answer.record.about == kept.id_text() && answer.author != kept.author);
-        kept.author == Author::Me && between::is_gone(&kept.record, answered, now_ms)
-    });
-    Ok(gone.map(|kept| kept.id).collect())
+    let bids = all_bids(us)?.into_iter();
+    let gone = bids.filter(|one| one.author == Author::Me && one.is_gone(now_ms));
+    Ok(gone.map(|one| one.id).collect())
+}
+
+/// Whether records of this kind may be gone ([`is_gone`]).
+pub(crate) fn may_go(kind: &Kind) -> bool {
+    matches!(kind, Kind::Bid | Kind::Sealed)
 }
 
 /// Whether a record is not to be seen anywhere: a bid that has faded without an answer, or
@@ -127,7 +144,7 @@ pub(crate) fn is_gone(space: &Space, id: DocId, author: Author) -> Result<bool, 
     if !between::is_gone(&bid, false, now_ms) {
         return Ok(false);
     }
-    let answers = shelf::about::<BidAnswer>(space, &ids::text(id))?;
+    let answers = shelf::about::<BidAnswer>(space, [ids::text(id)])?;
     let answered = answers.iter().any(|answer| answer.author != author);
     Ok(between::is_gone(&bid, answered, now_ms))
 }
@@ -173,10 +190,24 @@ fn shown_on(capacity: Option<Capacity>, today: &str) -> Option<Level> {
 
 /// Whether both want deep questions in the week of `today`, and nobody is pausing.
 pub(crate) fn deep(us: &Space, today: &str, now_ms: i64) -> Result<bool, Failure> {
-    let (one, other) = (own_choices(us)?, partners_choices(us)?);
-    let both =
-        between::wants_deep(one.as_ref(), today) && between::wants_deep(other.as_ref(), today);
-    Ok(both && !is_pausing(us, now_ms)?)
+    Ok(both_want_deep(us, today)? && !is_pausing(us, now_ms)?)
+}
+
+/// Whether both want deep questions in the week of `today`.
+pub(crate) fn both_want_deep(us: &Space, today: &str) -> Result<bool, Failure> {
+    both_chose(us, |choices| between::wants_deep(Some(choices), today))
+}
+
+/// The same, of what both chose before that day: what comes on a day hangs on the days before.
+pub(crate) fn both_wanted_deep_before(us: &Space, day: &str) -> Result<bool, Failure> {
+    both_chose(us, |choices| {
+        choices.on.as_str() < day && between::wants_deep(Some(choices), day)
+    })
+}
+
+fn both_chose(us: &Space, chose: impl Fn(&Choices) -> bool) -> Result<bool, Failure> {
+    let partners: Option<Choices> = partners(us, CHOICES)?;
+    Ok(own_choices(us)?.as_ref().is_some_and(&chose) && partners.as_ref().is_some_and(&chose))
 }
 
 /// Whether either of them is pausing.
@@ -187,11 +218,6 @@ pub(crate) fn is_pausing(us: &Space, now_ms: i64) -> Result<bool, Failure> {
 /// What one chose, as far as the other may know.
 pub(crate) fn own_choices(us: &Space) -> Result<Option<Choices>, Failure> {
     own(us, CHOICES)
-}
-
-/// What the partner chose, as far as one may know.
-pub(crate) fn partners_choices(us: &Space) -> Result<Option<Choices>, Failure> {
-    partners(us, CHOICES)
 }
 
 /// One's own record of a name, if there is one that can be read.

@@ -1,5 +1,6 @@
 //! The commands, their options and their help.
 
+mod between;
 mod burning;
 mod devices;
 mod doors;
@@ -14,6 +15,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use between::{
+    AnswerBid, AnswerMap, CheckGuess, Daily, Deep, GuessMap, MakeBid, Map, MapCommand, Room,
+    RoomChoice, SkipMap, StillTrue, Switch, TakePause, TuneIn,
+};
 pub(crate) use burning::{Burn, Tidy};
 pub(crate) use devices::{
     AddDevice, Device, DeviceCommand, KeepDevice, RemoveDevice, RenameDevice, SpaceName,
@@ -90,6 +95,13 @@ pub(crate) enum Command {
     Reply(Reply),
     Felt(FeltNote),
     Thanks(ThankFor),
+    Bid(MakeBid),
+    Answer(AnswerBid),
+    Capacity(Room),
+    Pause(TakePause),
+    Tune(TuneIn),
+    Question(Daily),
+    Map(Map),
     List(List),
     Search(Search),
     Show(Show),
@@ -390,8 +402,11 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
-    const PROMISED: [&str; 27] = [
+    const PROMISED: [&str; 34] = [
+        "answer",
+        "bid",
         "burn",
+        "capacity",
         "close",
         "demo",
         "device",
@@ -404,10 +419,13 @@ mod tests {
         "join",
         "list",
         "lock",
+        "map",
         "open",
         "pair",
         "passphrase",
+        "pause",
         "photo",
+        "question",
         "recover",
         "relay",
         "search",
@@ -415,6 +433,7 @@ mod tests {
         "status",
         "sync",
         "tidy",
+        "tune",
         "unlock",
         "words",
         "write",

@@ -13,6 +13,7 @@ mod context;
 mod dates;
 mod devices;
 mod dirs;
+mod fading;
 mod harden;
 mod ids;
 mod lines;

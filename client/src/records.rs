@@ -9,6 +9,7 @@ use ajar_journal::{Paragraph, Photo, Unreadable};
 use ajar_sync::{DocId, DocInfo, Document, Home, Space, SpaceKind, doc_id_text};
 use serde_json::{Value, json};
 
+use crate::between;
 use crate::dates;
 use crate::ids::Prefix;
 use crate::names::{Author, Names, space_word};
@@ -201,12 +202,18 @@ pub(crate) fn all(space: &Space) -> Result<(Vec<Located>, usize), Failure> {
     let (mut records, mut unreadable) = (Vec::new(), 0);
     for info in space.documents()? {
         match read(&space.document(info.id)) {
-            Ok(Content::Record(record)) => records.push(Located {
-                id: info.id,
-                space: space.kind(),
-                author: Author::of(space, info.owner),
-                record,
-            }),
+            Ok(Content::Record(record)) => {
+                let author = Author::of(space, info.owner);
+                if between::may_go(&record.kind()) && between::is_gone(space, info.id, author)? {
+                    continue;
+                }
+                records.push(Located {
+                    id: info.id,
+                    space: space.kind(),
+                    author,
+                    record,
+                });
+            }
             Ok(Content::Other) => {}
             Ok(Content::Unreadable(_)) => unreadable += 1,
             // A damaged place on the disk takes one record, not the others.
@@ -257,7 +264,11 @@ pub(crate) fn find(home: &Home, typed: &str) -> Result<Found, Failure> {
     let mut places = Vec::new();
     for space in home.spaces() {
         for info in prefix.find(&space)? {
-            places.push((space.clone(), info));
+            match between::is_gone(&space, info.id, Author::of(&space, info.owner)) {
+                Ok(true) => continue,
+                Err(failure) if !is_damage(&failure) => return Err(failure),
+                Ok(false) | Err(_) => places.push((space.clone(), info)),
+            }
         }
     }
     match prefix.only(places.iter().map(|(_, info)| info.id))? {

@@ -1,6 +1,8 @@
 //! One module per command.
 
+mod bid;
 mod burn;
+mod capacity;
 mod close;
 mod compare;
 mod demo;
@@ -17,11 +19,14 @@ mod join;
 mod link;
 mod list;
 mod lock;
+mod map;
 mod notes;
 mod open;
 mod pair;
 mod passphrase;
+mod pause;
 mod photo;
+mod question;
 mod receiving;
 mod recover;
 mod relay;
@@ -31,6 +36,8 @@ mod status;
 mod sync;
 mod take_back;
 mod tidy;
+mod together;
+mod tune;
 mod unlock;
 mod words;
 mod write;
@@ -70,6 +77,13 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<(), Failure> {
         Command::Reply(args) => receiving::reply(context, args),
         Command::Felt(args) => notes::felt(context, args),
         Command::Thanks(args) => receiving::thanks(context, args),
+        Command::Bid(args) => bid::run(context, args),
+        Command::Answer(args) => bid::answer(context, args),
+        Command::Capacity(args) => capacity::run(context, args),
+        Command::Pause(args) => pause::run(context, args),
+        Command::Tune(args) => tune::run(context, args),
+        Command::Question(args) => question::run(context, args),
+        Command::Map(args) => map::run(context, args),
         Command::List(args) => list::run(context, args),
         Command::Search(args) => search::run(context, args),
         Command::Show(args) => show::run(context, args),

@@ -9,8 +9,8 @@ use ajar_journal::records::{
 use ajar_sync::{DocId, Home, Space, SpaceKind, doc_id_text};
 use serde_json::json;
 
-use super::exchange;
 use super::open::undelivered;
+use super::{exchange, together};
 use crate::cli::{CheckReflection, Reflect, Reply, See, ThankFor, Wait};
 use crate::context::{Context, Need};
 use crate::names::{Author, Names};
@@ -97,17 +97,30 @@ pub(super) fn finish(
     wait: Wait,
 ) -> Result<(), Failure> {
     let out = context.out;
-    let delivered = context.block_on(exchange(out, us, wait.timeout));
+    let delivered = deliver(context, &home, us, wait);
     home.close()?;
     let value = json!({"id": doc_id_text(id), "kind": kind, "delivered": delivered.is_ok()});
     out.data(&value, || ids::short(id))?;
-    match delivered {
-        Ok(_) => {
-            out.talk("Kept, and on its way.");
-            Ok(())
-        }
-        Err(error) => Err(undelivered(error)),
+    if delivered.is_ok() {
+        out.talk("Kept, and on its way.");
     }
+    delivered
+}
+
+/// One exchange with the relay for what was kept in the shared space, and showing what can be shown
+/// then ([`super::together`]).
+pub(super) fn deliver(
+    context: &Context,
+    home: &Home,
+    us: &Space,
+    wait: Wait,
+) -> Result<(), Failure> {
+    let once = || context.block_on(exchange(context.out, us, wait.timeout));
+    let delivered = once().and_then(|_| match together::show_due_quietly(home) {
+        0 => Ok(()),
+        _ => once().map(drop),
+    });
+    delivered.map_err(undelivered)
 }
 
 /// A text of several arguments, or asked for.
@@ -118,6 +131,14 @@ pub(super) fn text_of(words: &[String], question: &str) -> Result<String, Failur
         return Err(Failure::fixable("empty", "There is nothing in it yet."));
     }
     Ok(text)
+}
+
+/// The same for what may be absent.
+pub(super) fn text_if(words: &[String], question: &str) -> Result<Option<String>, Failure> {
+    match words {
+        [] => Ok(None),
+        words => text_of(words, question).map(Some),
+    }
 }
 
 pub(crate) fn see(context: &Context, args: &See) -> Result<(), Failure> {

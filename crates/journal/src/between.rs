@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use sha2::{Digest, Sha256};
 
 use crate::date;
-use crate::records::{Bid, Choices, Pick, Sealed, Shown, commitment};
+use crate::records::{Bid, Choices, MET_MAX, Pick, Sealed, Shown, commitment};
 use crate::redacted_debug;
 
 /// What the hash of a pick begins with.
@@ -67,9 +67,11 @@ pub fn due(own: &[Held<'_>], theirs: &[Held<'_>]) -> Vec<Due> {
                 .filter(|other| !used.contains(other.id) || names(other.sealed, one.id))
                 .map(|other| other.id.to_owned())
                 .collect();
+            // Whoever seals more than fits shall not keep this from being shown.
+            let met = met.into_iter().take(MET_MAX);
             Due {
                 id: one.id.to_owned(),
-                met: met.into_iter().collect(),
+                met: met.collect(),
             }
         })
         .filter(|due| !due.met.is_empty())

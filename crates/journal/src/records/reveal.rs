@@ -21,7 +21,7 @@ use crate::redacted_debug;
 /// Length of a nonce, in bytes.
 pub const NONCE_BYTES: usize = 32;
 /// Most records of the other for which one is shown: one for each device is many.
-const MET_MAX: usize = 64;
+pub const MET_MAX: usize = 64;
 /// What the hash begins with.
 const LABEL: &[u8] = b"ajar/journal/v1/reveal";
 
