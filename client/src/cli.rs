@@ -1,5 +1,6 @@
 //! The commands, their options and their help.
 
+mod between;
 mod book;
 mod burning;
 mod days;
@@ -17,6 +18,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use between::{
+    AnswerBid, AnswerMap, CheckGuess, Daily, Deep, GuessMap, MakeBid, Map, MapCommand, Room,
+    RoomChoice, SkipMap, StillTrue, TakePause, TuneIn,
+};
 pub(crate) use book::{
     AddWord, Agree, AgreeCommand, Book, BookCommand, ChangeAgreement, EditPassage, Letter,
     LetterCommand, NewAgreement, NewMilestone, NewPage, One, PageCommand, Patience, ReadLetter,
@@ -102,6 +107,13 @@ pub(crate) enum Command {
     Reply(Reply),
     Felt(FeltNote),
     Thanks(ThankFor),
+    Bid(MakeBid),
+    Answer(AnswerBid),
+    Capacity(Room),
+    Pause(TakePause),
+    Tune(TuneIn),
+    Question(Daily),
+    Map(Map),
     List(List),
     Search(Search),
     Show(Show),
@@ -457,11 +469,14 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
-    const PROMISED: [&str; 47] = [
+    const PROMISED: [&str; 54] = [
         "agree",
+        "answer",
+        "bid",
         "book",
         "burn",
         "calendar",
+        "capacity",
         "check",
         "close",
         "day",
@@ -480,12 +495,15 @@ mod tests {
         "letter",
         "list",
         "lock",
+        "map",
         "mute",
         "on-this-day",
         "open",
         "pair",
         "passphrase",
+        "pause",
         "photo",
+        "question",
         "recover",
         "reflect",
         "relay",
@@ -499,6 +517,7 @@ mod tests {
         "take-back",
         "thanks",
         "tidy",
+        "tune",
         "unlock",
         "weigh",
         "word",

@@ -4,6 +4,7 @@
 //! are a table ([`report`]). Nothing secret is taken from the argument list.
 
 mod beginning;
+mod between;
 mod burns;
 mod cli;
 mod commands;
@@ -13,6 +14,7 @@ mod context;
 mod dates;
 mod devices;
 mod dirs;
+mod fading;
 mod harden;
 mod ids;
 mod lines;

@@ -14,7 +14,7 @@ use crate::context::{Context, Need};
 use crate::names::{Author, Names, space_name};
 use crate::records::{Content, Located};
 use crate::report::Failure;
-use crate::{dates, ids, names, records};
+use crate::{between, dates, ids, names, records};
 
 /// What a person asked for.
 pub(crate) struct Wanted {
@@ -117,8 +117,9 @@ fn count_unreadable(space: &Space) -> Result<usize, Failure> {
 pub(crate) fn select(space: &Space, wanted: &Wanted) -> Result<Vec<(Listed, Item)>, Failure> {
     let filter = &wanted.filter;
     let bound = |date: &Option<String>| date.as_deref().and_then(date::moments);
-    // What matches a tag or a kind is only known of rows that were read, so they do not count.
-    let exact = filter.tag.is_none() && filter.kind.is_none();
+    // What matches a tag or a kind, and what is gone, is only known of rows that were read, so they
+    // do not count.
+    let exact = filter.tag.is_none() && filter.kind.is_none() && !filter.all_kinds;
     let limit = filter.limit.filter(|_| exact);
     let conditions = filter.clone();
     let wanted_author = wanted.author;
@@ -146,6 +147,9 @@ pub(crate) fn select(space: &Space, wanted: &Wanted) -> Result<Vec<(Listed, Item
             versions: line.versions,
             owner: row.owner,
         };
+        if between::may_go(line.kind()) && between::is_gone(space, listed.id, listed.author)? {
+            continue;
+        }
         let item = if line.cut {
             // The record has what was too long for its row.
             let located = listed.located()?;

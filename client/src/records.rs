@@ -9,6 +9,7 @@ use ajar_journal::{Paragraph, Photo, Unreadable, letters};
 use ajar_sync::{DocId, DocInfo, Document, Home, PartyId, Space, SpaceKind, doc_id_text};
 use serde_json::{Value, json};
 
+use crate::between;
 use crate::dates;
 use crate::ids::Prefix;
 use crate::names::{Author, Names, space_word};
@@ -253,6 +254,10 @@ pub(crate) fn all(space: &Space) -> Result<(Vec<Located>, usize), Failure> {
     for info in space.documents()? {
         match read(&space.document(info.id)) {
             Ok(Content::Record(record)) => {
+                let author = Author::of(space, info.owner);
+                if between::may_go(&record.kind()) && between::is_gone(space, info.id, author)? {
+                    continue;
+                }
                 records.push(Located::new(space, info.id, info.owner, record));
             }
             Ok(Content::Other) => {}
@@ -305,7 +310,11 @@ pub(crate) fn find(home: &Home, typed: &str) -> Result<Found, Failure> {
     let mut places = Vec::new();
     for space in home.spaces() {
         for info in prefix.find(&space)? {
-            places.push((space.clone(), info));
+            match between::is_gone(&space, info.id, Author::of(&space, info.owner)) {
+                Ok(true) => continue,
+                Err(failure) if !is_damage(&failure) => return Err(failure),
+                Ok(false) | Err(_) => places.push((space.clone(), info)),
+            }
         }
     }
     match prefix.only(places.iter().map(|(_, info)| info.id))? {

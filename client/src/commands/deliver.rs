@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ajar_sync::{Error, Home, Space, SpaceKind};
 
-use super::exchange;
+use super::{exchange, together};
 use crate::context::Context;
 use crate::output::Output;
 use crate::report::{Exit, Failure};
@@ -24,16 +24,32 @@ pub(super) fn us(home: &Home) -> Result<Space, Failure> {
 /// Whether what was kept has reached the relay.
 pub(super) struct Delivery(Option<Failure>);
 
-/// Exchanges once and closes the journal.
+/// One exchange with the relay for what was kept in Us, and showing what can be shown then
+/// ([`together`]).
+pub(super) fn exchanged(
+    context: &Context,
+    home: &Home,
+    us: &Space,
+    timeout: Duration,
+) -> Result<(), Failure> {
+    let once = || context.block_on(exchange(context.out, us, timeout));
+    let delivered = once().and_then(|_| match together::show_due_quietly(home) {
+        0 => Ok(()),
+        _ => once().map(drop),
+    });
+    delivered.map_err(undelivered)
+}
+
+/// Exchanges and closes the journal.
 pub(super) fn deliver(
     context: &Context,
     home: Home,
     us: &Space,
     timeout: Duration,
 ) -> Result<Delivery, Failure> {
-    let delivered = context.block_on(exchange(context.out, us, timeout));
+    let delivered = exchanged(context, &home, us, timeout);
     home.close()?;
-    Ok(Delivery(delivered.err().map(undelivered)))
+    Ok(Delivery(delivered.err()))
 }
 
 impl Delivery {

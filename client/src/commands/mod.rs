@@ -1,9 +1,11 @@
 //! One module per command.
 
 mod agree;
+mod bid;
 mod book;
 mod burn;
 mod calendar;
+mod capacity;
 mod close;
 mod compare;
 mod day;
@@ -24,6 +26,7 @@ mod letter;
 mod link;
 mod list;
 mod lock;
+mod map;
 mod mute;
 mod notes;
 mod on_this_day;
@@ -31,7 +34,9 @@ mod open;
 mod page;
 mod pair;
 mod passphrase;
+mod pause;
 mod photo;
+mod question;
 mod receiving;
 mod recover;
 mod relay;
@@ -43,6 +48,8 @@ mod status;
 mod sync;
 mod take_back;
 mod tidy;
+mod together;
+mod tune;
 mod unlock;
 mod word;
 mod words;
@@ -83,6 +90,13 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<(), Failure> {
         Command::Reply(args) => receiving::reply(context, args),
         Command::Felt(args) => notes::felt(context, args),
         Command::Thanks(args) => receiving::thanks(context, args),
+        Command::Bid(args) => bid::run(context, args),
+        Command::Answer(args) => bid::answer(context, args),
+        Command::Capacity(args) => capacity::run(context, args),
+        Command::Pause(args) => pause::run(context, args),
+        Command::Tune(args) => tune::run(context, args),
+        Command::Question(args) => question::run(context, args),
+        Command::Map(args) => map::run(context, args),
         Command::List(args) => list::run(context, args),
         Command::Search(args) => search::run(context, args),
         Command::Show(args) => show::run(context, args),

@@ -324,7 +324,7 @@ fn undelivered(error: Error) -> Failure {
         Exit::Undelivered,
         failure.code(),
         format!(
-            "Opened and kept here, not yet delivered: {}",
+            "Kept here, not yet delivered: {}",
             failure
                 .message()
                 .trim_start_matches("kept here, not yet delivered: ")

@@ -6,10 +6,10 @@ use ajar_journal::opening::{Opening, Stage};
 use ajar_journal::records::{
     Acknowledge, Acknowledged, Check, Reflection, Response, ResponseSort, Thanks,
 };
-use ajar_sync::{Home, Space, SpaceKind, doc_id_text};
+use ajar_sync::{DocId, Home, Space, SpaceKind, doc_id_text};
 use serde_json::json;
 
-use super::deliver::deliver;
+use super::deliver::exchanged;
 use crate::cli::{CheckReflection, Reflect, Reply, See, ThankFor, Wait};
 use crate::context::{Context, Need};
 use crate::names::{Author, Names};
@@ -75,31 +75,53 @@ impl Door {
 }
 
 /// Keeps a record in the shared space, and brings it to the relay if that can be reached.
-fn send<R: ajar_journal::record::Record + Send + 'static>(
+pub(super) fn send<R: ajar_journal::record::Record + Send + 'static>(
     context: &Context,
     home: Home,
     us: &Space,
     record: R,
     wait: Wait,
 ) -> Result<(), Failure> {
-    let out = context.out;
     let id = shelf::keep(us, record)?;
-    let delivery = deliver(context, home, us, wait.timeout)?;
-    let kind = R::KIND;
-    let value =
-        json!({"id": doc_id_text(id), "kind": kind.as_str(), "delivered": delivery.is_done()});
+    finish(context, home, us, id, R::KIND.as_str(), wait)
+}
+
+/// Says what was kept, after an exchange with the relay.
+pub(super) fn finish(
+    context: &Context,
+    home: Home,
+    us: &Space,
+    id: DocId,
+    kind: &str,
+    wait: Wait,
+) -> Result<(), Failure> {
+    let out = context.out;
+    let delivered = exchanged(context, &home, us, wait.timeout);
+    home.close()?;
+    let value = json!({"id": doc_id_text(id), "kind": kind, "delivered": delivered.is_ok()});
     out.data(&value, || ids::short(id))?;
-    delivery.told(out, "Kept.")
+    if delivered.is_ok() {
+        out.talk("Kept, and on its way.");
+    }
+    delivered
 }
 
 /// A text of several arguments, or asked for.
-fn text_of(words: &[String], question: &str) -> Result<String, Failure> {
+pub(super) fn text_of(words: &[String], question: &str) -> Result<String, Failure> {
     let joined = words.join(" ");
     let text = terminal::given_or_asked(Some(&joined), question)?.to_string();
     if text.trim().is_empty() {
         return Err(Failure::fixable("empty", "There is nothing in it yet."));
     }
     Ok(text)
+}
+
+/// The same for what may be absent.
+pub(super) fn text_if(words: &[String], question: &str) -> Result<Option<String>, Failure> {
+    match words {
+        [] => Ok(None),
+        words => text_of(words, question).map(Some),
+    }
 }
 
 pub(crate) fn see(context: &Context, args: &See) -> Result<(), Failure> {

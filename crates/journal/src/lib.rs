@@ -15,6 +15,7 @@
 //! Whatever a document holds was written by someone's device. Reading never panics and never
 //! trusts a type or a size: a record that does not hold gives [`Unreadable`].
 
+pub mod between;
 mod body;
 pub mod book;
 pub mod calendar;
