@@ -1,6 +1,9 @@
 //! The commands, their options and their help.
 
+mod between;
+mod book;
 mod burning;
+mod days;
 mod devices;
 mod doors;
 mod feeling;
@@ -13,9 +16,21 @@ mod relay;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use between::{
+    AnswerBid, AnswerMap, CheckGuess, Daily, Deep, GuessMap, MakeBid, Map, MapCommand, Room,
+    RoomChoice, SkipMap, StillTrue, TakePause, TuneIn,
+};
+pub(crate) use book::{
+    AddWord, Agree, AgreeCommand, Book, BookCommand, ChangeAgreement, EditPassage, Letter,
+    LetterCommand, NewAgreement, NewMilestone, NewPage, One, PageCommand, Patience, ReadLetter,
+    RecallLetter, ShowOne, Word, WordCommand, WriteLetter, WritePassage,
+};
 pub(crate) use burning::{Burn, Tidy};
+pub(crate) use days::{
+    Calendar, Day, DoRitual, Mute, MuteCommand, NewRitual, OnThisDay, Ritual, RitualCommand, Switch,
+};
 pub(crate) use devices::{
     AddDevice, Device, DeviceCommand, KeepDevice, RemoveDevice, RenameDevice, SpaceName,
 };
@@ -92,12 +107,28 @@ pub(crate) enum Command {
     Reply(Reply),
     Felt(FeltNote),
     Thanks(ThankFor),
+    Bid(MakeBid),
+    Answer(AnswerBid),
+    Capacity(Room),
+    Pause(TakePause),
+    Tune(TuneIn),
+    Question(Daily),
+    Map(Map),
     List(List),
     Search(Search),
     Show(Show),
     Edit(Edit),
     Photo(TakePhoto),
     History(History),
+    Book(Book),
+    Word(Word),
+    Agree(Agree),
+    Letter(Letter),
+    Ritual(Ritual),
+    OnThisDay(OnThisDay),
+    Mute(Mute),
+    Calendar(Calendar),
+    Day(Day),
     Burn(Burn),
     Sync(Sync),
     Tidy(Tidy),
@@ -222,7 +253,9 @@ pub(crate) struct About {
 
 /// List what you kept and what stands open between you
 #[derive(Debug, Args)]
-#[command(after_help = "Example:  ajar list --us --since 2026-07-01")]
+#[command(
+    after_help = "Examples:  ajar list --us --since 2026-07-01\n           ajar list --author partner --has-photo"
+)]
 pub(crate) struct List {
     /// Only what only you can read
     #[arg(long, conflicts_with = "us")]
@@ -239,9 +272,20 @@ pub(crate) struct List {
     /// With this tag; - asks for it
     #[arg(long)]
     pub(crate) tag: Option<String>,
-    /// Of this kind: entry or opening
+    /// Of this kind: entry, opening, page or letter
     #[arg(long)]
     pub(crate) kind: Option<String>,
+    /// Only what you wrote, or what your partner wrote
+    #[arg(
+        long,
+        value_name = "me|partner",
+        value_enum,
+        hide_possible_values = true
+    )]
+    pub(crate) author: Option<Who>,
+    /// Only with photos or files
+    #[arg(long)]
+    pub(crate) has_photo: bool,
     /// At most so many
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
@@ -252,7 +296,9 @@ pub(crate) struct List {
 /// Looks at titles, texts and tags; all words must occur, also as parts of longer ones. Capital or small
 /// letters are the same. What is found is not written anywhere.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:  ajar search rain\n           ajar search --me sea october")]
+#[command(
+    after_help = "Examples:  ajar search rain\n           ajar search --me sea october\n           ajar search --author partner --since 2026-07-01 harbour"
+)]
 pub(crate) struct Search {
     /// The words; - asks for them, or reads a line of standard input
     #[arg(value_name = "TEXT|-", required = true)]
@@ -263,9 +309,39 @@ pub(crate) struct Search {
     /// Only what both of you can read
     #[arg(long)]
     pub(crate) us: bool,
+    /// From this day on
+    #[arg(long, value_name = "DAY")]
+    pub(crate) since: Option<String>,
+    /// Up to and including this day
+    #[arg(long, value_name = "DAY")]
+    pub(crate) until: Option<String>,
+    /// With this tag; - asks for it
+    #[arg(long)]
+    pub(crate) tag: Option<String>,
+    /// Of this kind: entry, opening, page, passage, letter, milestone, agreement, our-word, ritual …
+    #[arg(long)]
+    pub(crate) kind: Option<String>,
+    /// Only what you wrote, or what your partner wrote
+    #[arg(
+        long,
+        value_name = "me|partner",
+        value_enum,
+        hide_possible_values = true
+    )]
+    pub(crate) author: Option<Who>,
+    /// Only with photos or files
+    #[arg(long)]
+    pub(crate) has_photo: bool,
     /// At most so many
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
+}
+
+/// One of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Who {
+    Me,
+    Partner,
 }
 
 /// Show one entry or opening
@@ -393,10 +469,17 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
-    const PROMISED: [&str; 38] = [
+    const PROMISED: [&str; 54] = [
+        "agree",
+        "answer",
+        "bid",
+        "book",
         "burn",
+        "calendar",
+        "capacity",
         "check",
         "close",
+        "day",
         "demo",
         "device",
         "doctor",
@@ -409,16 +492,23 @@ mod tests {
         "import",
         "init",
         "join",
+        "letter",
         "list",
         "lock",
+        "map",
+        "mute",
+        "on-this-day",
         "open",
         "pair",
         "passphrase",
+        "pause",
         "photo",
+        "question",
         "recover",
         "reflect",
         "relay",
         "reply",
+        "ritual",
         "search",
         "see",
         "show",
@@ -427,8 +517,10 @@ mod tests {
         "take-back",
         "thanks",
         "tidy",
+        "tune",
         "unlock",
         "weigh",
+        "word",
         "words",
         "words-for",
         "write",

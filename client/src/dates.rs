@@ -123,6 +123,45 @@ pub(crate) fn local(at_ms: i64) -> String {
     }
 }
 
+/// The days from `count` before a moment to the day after it, which is a day somewhere already.
+pub(crate) fn days_before(at_ms: i64, count: i64) -> Vec<String> {
+    let Ok(at) = Timestamp::from_millisecond(at_ms) else {
+        return Vec::new();
+    };
+    let day = at.to_zoned(TimeZone::UTC).date();
+    let days = (-1..=count).filter_map(|back| day.checked_sub(back.days()).ok());
+    days.map(|day| day.strftime("%Y-%m-%d").to_string())
+        .collect()
+}
+
+/// The next time that a clock here shows this time of day, in milliseconds since 1970.
+pub(crate) fn next_time(typed: &str) -> Result<i64, Failure> {
+    next_after(typed, &Zoned::now()).ok_or_else(|| {
+        let typed = ajar_journal::text::displayable_line(typed);
+        Failure::fixable("bad-time", format!("“{typed}” is no time of day."))
+            .hint("Write hours and minutes, as in 20:40.")
+    })
+}
+
+fn next_after(typed: &str, now: &Zoned) -> Option<i64> {
+    let time = jiff::civil::Time::strptime("%H:%M", typed.trim()).ok()?;
+    let today = now.with().time(time).build().ok()?;
+    let next = match today > *now {
+        true => today,
+        false => today.checked_add(1.day()).ok()?,
+    };
+    Some(next.timestamp().as_millisecond())
+}
+
+/// The time of day of a moment where this device is; with the day, if that is not today.
+pub(crate) fn clock(at_ms: i64) -> String {
+    let local = local(at_ms);
+    match local.split_once(' ') {
+        Some((day, time)) if day == today() => time.to_owned(),
+        _ => local,
+    }
+}
+
 /// A moment for scripts, in UTC: `2026-07-01T19:30:00Z`; `None` for one no calendar has.
 pub(crate) fn utc(at_ms: i64) -> Option<String> {
     let at = Timestamp::from_millisecond(at_ms).ok()?;
@@ -164,6 +203,18 @@ mod tests {
             assert_eq!(local(summer, nowhere), None, "{nowhere}");
         }
         assert_eq!(local(i64::MAX, "UTC"), None);
+    }
+
+    #[test]
+    fn a_time_of_day_is_the_next_one() {
+        let now = jiff::civil::date(2026, 12, 31).at(20, 30, 0, 0);
+        let now = now.to_zoned(TimeZone::UTC).unwrap();
+        let after = |typed| next_after(typed, &now).and_then(utc);
+        assert_eq!(after("20:40").as_deref(), Some("2026-12-31T20:40:00Z"));
+        assert_eq!(after("20:30").as_deref(), Some("2027-01-01T20:30:00Z"));
+        for wrong in ["", "24:00", "20", "20:60", "soon", "20:40:00"] {
+            assert_eq!(after(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -5,14 +5,18 @@ use ajar_journal::opening::{self, Opening};
 use ajar_journal::query::Item;
 use ajar_journal::records::{self as journal_records, Facts};
 use ajar_journal::schema::{self, Kind};
-use ajar_journal::{Paragraph, Photo, Unreadable};
-use ajar_sync::{DocId, DocInfo, Document, Home, Space, SpaceKind, doc_id_text};
+use ajar_journal::{Paragraph, Photo, Unreadable, letters};
+use ajar_sync::{DocId, DocInfo, Document, Home, PartyId, Space, SpaceKind, doc_id_text};
 use serde_json::{Value, json};
 
+use crate::between;
 use crate::dates;
 use crate::ids::Prefix;
 use crate::names::{Author, Names, space_word};
 use crate::report::Failure;
+
+/// The field of a letter that its reader does not get before it opens.
+const LETTER_TEXT: &str = "text";
 
 /// What a document holds.
 #[derive(Debug)]
@@ -47,6 +51,9 @@ impl Record {
         match self {
             Self::Entry(entry) => entry.title.as_deref(),
             Self::Opening(opening) => opening.title.as_deref(),
+            Self::Small(Kind::Page | Kind::Letter, facts) => {
+                facts.fields.get(schema::TITLE)?.as_str()
+            }
             Self::Small(..) => None,
         }
     }
@@ -87,6 +94,12 @@ impl Record {
         match self {
             Self::Entry(entry) => entry.text(),
             Self::Opening(opening) => opening.text(),
+            Self::Small(Kind::Page, _) => String::new(),
+            // Without its text as long as it is closed.
+            Self::Small(Kind::Letter, facts) => {
+                let text = facts.fields.get(LETTER_TEXT).and_then(Value::as_str);
+                text.unwrap_or_default().to_owned()
+            }
             Self::Small(_, facts) => facts.texts.join("\n"),
         }
     }
@@ -115,6 +128,34 @@ pub(crate) struct Located {
 }
 
 impl Located {
+    /// A record as this person may see it: of a letter that is closed to them, the envelope.
+    pub(crate) fn new(space: &Space, id: DocId, owner: Option<PartyId>, record: Record) -> Self {
+        let author = Author::of(space, owner);
+        let mut record = record;
+        if let Record::Small(kind, facts) = &mut record {
+            letters::close(
+                kind,
+                &mut facts.fields,
+                author == Author::Me,
+                &dates::today(),
+            );
+        }
+        Self {
+            id,
+            space: space.kind(),
+            author,
+            record,
+        }
+    }
+
+    /// Whether it is a letter that is closed to this person.
+    pub(crate) fn is_closed(&self) -> bool {
+        match &self.record {
+            Record::Small(Kind::Letter, facts) => !facts.fields.contains_key(LETTER_TEXT),
+            _ => false,
+        }
+    }
+
     /// The shape `list` and `show` promise to scripts.
     pub(crate) fn to_json(&self, names: &Names) -> Value {
         let mut value = json!({
@@ -184,6 +225,17 @@ pub(crate) fn read(document: &Document) -> Result<Content, Failure> {
     })?)
 }
 
+/// Whether it is a letter that opens on a day, and not with a mood.
+pub(crate) fn opens_by_day(located: &Located) -> bool {
+    match &located.record {
+        Record::Small(Kind::Letter, facts) => {
+            let open = facts.fields.get("open");
+            open.is_some_and(|open| open.get("day").is_some())
+        }
+        _ => false,
+    }
+}
+
 /// Whether one record is damaged, and not the journal or the machine.
 pub(crate) fn is_damage(failure: &Failure) -> bool {
     matches!(failure.code(), "store" | "damaged")
@@ -201,12 +253,13 @@ pub(crate) fn all(space: &Space) -> Result<(Vec<Located>, usize), Failure> {
     let (mut records, mut unreadable) = (Vec::new(), 0);
     for info in space.documents()? {
         match read(&space.document(info.id)) {
-            Ok(Content::Record(record)) => records.push(Located {
-                id: info.id,
-                space: space.kind(),
-                author: Author::of(space, info.owner),
-                record,
-            }),
+            Ok(Content::Record(record)) => {
+                let author = Author::of(space, info.owner);
+                if between::may_go(&record.kind()) && between::is_gone(space, info.id, author)? {
+                    continue;
+                }
+                records.push(Located::new(space, info.id, info.owner, record));
+            }
             Ok(Content::Other) => {}
             Ok(Content::Unreadable(_)) => unreadable += 1,
             // A damaged place on the disk takes one record, not the others.
@@ -235,12 +288,12 @@ impl Found {
     /// The record in it.
     pub(crate) fn located(&self) -> Result<Located, Failure> {
         match read(&self.document())? {
-            Content::Record(record) => Ok(Located {
-                id: self.info.id,
-                space: self.space.kind(),
-                author: self.author(),
+            Content::Record(record) => Ok(Located::new(
+                &self.space,
+                self.info.id,
+                self.info.owner,
                 record,
-            }),
+            )),
             Content::Other => Err(Failure::fixable(
                 "other-kind",
                 "This is neither an entry nor an opening.",
@@ -257,7 +310,11 @@ pub(crate) fn find(home: &Home, typed: &str) -> Result<Found, Failure> {
     let mut places = Vec::new();
     for space in home.spaces() {
         for info in prefix.find(&space)? {
-            places.push((space.clone(), info));
+            match between::is_gone(&space, info.id, Author::of(&space, info.owner)) {
+                Ok(true) => continue,
+                Err(failure) if !is_damage(&failure) => return Err(failure),
+                Ok(false) | Err(_) => places.push((space.clone(), info)),
+            }
         }
     }
     match prefix.only(places.iter().map(|(_, info)| info.id))? {

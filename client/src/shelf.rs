@@ -81,6 +81,29 @@ pub(crate) fn keep<R: Record + Send + 'static>(space: &Space, new: R) -> Result<
     Ok(document.id())
 }
 
+/// Saves a record of one's own as it should be. Returns whether anything changed.
+pub(crate) fn save<R: Record + Send + 'static>(
+    space: &Space,
+    id: DocId,
+    new: R,
+) -> Result<bool, Failure> {
+    let changed = space
+        .document(id)
+        .change(move |tx| record::update(tx, &new))?;
+    Ok(changed)
+}
+
+/// One's own record of a name, of which there is at most one: makes it, or saves it.
+pub(crate) fn set<R: Record + Send + 'static>(
+    space: &Space,
+    name: &str,
+    new: R,
+) -> Result<(), Failure> {
+    let id = space.named_document(Ownership::Mine, name)?;
+    space.document(id).change(move |tx| record::set(tx, &new))?;
+    Ok(())
+}
+
 /// The one record that an id, typed in part, names among `kept`.
 pub(crate) fn find<R>(kept: Vec<Kept<R>>, typed: &str) -> Result<Kept<R>, Failure> {
     let prefix = ids::Prefix::parse(typed)?;

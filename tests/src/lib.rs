@@ -24,6 +24,7 @@ pub mod relay;
 pub mod searcher;
 pub mod story;
 pub mod traced;
+pub mod two;
 pub mod wire;
 
 use std::path::PathBuf;

@@ -28,6 +28,13 @@ pub(crate) fn run(context: &Context, args: &Edit) -> Result<(), Failure> {
             "These are your partner's words; only they can change them.",
         ));
     }
+    if matches!(located.record, Record::Small(..)) {
+        return Err(Failure::fixable(
+            "other-kind",
+            "This is neither an entry nor an opening; `ajar edit` leaves it as it is.",
+        )
+        .hint("A paragraph of a page: ajar book page edit. An agreement: ajar agree change. A letter can be recalled and written anew."));
+    }
     let is_opening = matches!(located.record, Record::Opening(_));
     let is_open = matches!(&located.record, Record::Entry(entry) if !entry.openings.is_empty());
     if is_opening && !args.tags.is_empty() {

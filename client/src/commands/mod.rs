@@ -1,8 +1,15 @@
 //! One module per command.
 
+mod agree;
+mod bid;
+mod book;
 mod burn;
+mod calendar;
+mod capacity;
 mod close;
 mod compare;
+mod day;
+mod deliver;
 mod demo;
 mod device;
 mod doctor;
@@ -15,24 +22,36 @@ mod history;
 mod import;
 mod init;
 mod join;
+mod letter;
 mod link;
 mod list;
 mod lock;
+mod map;
+mod mute;
 mod notes;
+mod on_this_day;
 mod open;
+mod page;
 mod pair;
 mod passphrase;
+mod pause;
 mod photo;
+mod question;
 mod receiving;
 mod recover;
 mod relay;
+mod ritual;
+mod say;
 mod search;
 mod show;
 mod status;
 mod sync;
 mod take_back;
 mod tidy;
+mod together;
+mod tune;
 mod unlock;
+mod word;
 mod words;
 mod write;
 
@@ -71,12 +90,28 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<(), Failure> {
         Command::Reply(args) => receiving::reply(context, args),
         Command::Felt(args) => notes::felt(context, args),
         Command::Thanks(args) => receiving::thanks(context, args),
+        Command::Bid(args) => bid::run(context, args),
+        Command::Answer(args) => bid::answer(context, args),
+        Command::Capacity(args) => capacity::run(context, args),
+        Command::Pause(args) => pause::run(context, args),
+        Command::Tune(args) => tune::run(context, args),
+        Command::Question(args) => question::run(context, args),
+        Command::Map(args) => map::run(context, args),
         Command::List(args) => list::run(context, args),
         Command::Search(args) => search::run(context, args),
         Command::Show(args) => show::run(context, args),
         Command::Edit(args) => edit::run(context, args),
         Command::Photo(args) => photo::run(context, args),
         Command::History(args) => history::run(context, args),
+        Command::Book(args) => book::run(context, args),
+        Command::Word(args) => word::run(context, args),
+        Command::Agree(args) => agree::run(context, args),
+        Command::Letter(args) => letter::run(context, args),
+        Command::Ritual(args) => ritual::run(context, args),
+        Command::OnThisDay(args) => on_this_day::run(context, args),
+        Command::Mute(args) => mute::run(context, args),
+        Command::Calendar(args) => calendar::run(context, args),
+        Command::Day(args) => day::run(context, args),
         Command::Burn(args) => burn::run(context, args),
         Command::Tidy(args) => tidy::run(context, args),
         Command::Sync(args) => sync::run(context, args),

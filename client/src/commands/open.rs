@@ -310,7 +310,7 @@ fn ask(
 }
 
 /// The copy is kept whatever the relay does; only a relay that lies is worse than not delivered.
-pub(super) fn undelivered(error: Error) -> Failure {
+fn undelivered(error: Error) -> Failure {
     let failure = Failure::from(error);
     if failure.exit() == Exit::Broke {
         return failure;
@@ -324,7 +324,7 @@ pub(super) fn undelivered(error: Error) -> Failure {
         Exit::Undelivered,
         failure.code(),
         format!(
-            "Opened and kept here, not yet delivered: {}",
+            "Kept here, not yet delivered: {}",
             failure
                 .message()
                 .trim_start_matches("kept here, not yet delivered: ")

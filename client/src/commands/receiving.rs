@@ -9,8 +9,7 @@ use ajar_journal::records::{
 use ajar_sync::{DocId, Home, Space, SpaceKind, doc_id_text};
 use serde_json::json;
 
-use super::exchange;
-use super::open::undelivered;
+use super::deliver::exchanged;
 use crate::cli::{CheckReflection, Reflect, Reply, See, ThankFor, Wait};
 use crate::context::{Context, Need};
 use crate::names::{Author, Names};
@@ -97,17 +96,14 @@ pub(super) fn finish(
     wait: Wait,
 ) -> Result<(), Failure> {
     let out = context.out;
-    let delivered = context.block_on(exchange(out, us, wait.timeout));
+    let delivered = exchanged(context, &home, us, wait.timeout);
     home.close()?;
     let value = json!({"id": doc_id_text(id), "kind": kind, "delivered": delivered.is_ok()});
     out.data(&value, || ids::short(id))?;
-    match delivered {
-        Ok(_) => {
-            out.talk("Kept, and on its way.");
-            Ok(())
-        }
-        Err(error) => Err(undelivered(error)),
+    if delivered.is_ok() {
+        out.talk("Kept, and on its way.");
     }
+    delivered
 }
 
 /// A text of several arguments, or asked for.
@@ -118,6 +114,14 @@ pub(super) fn text_of(words: &[String], question: &str) -> Result<String, Failur
         return Err(Failure::fixable("empty", "There is nothing in it yet."));
     }
     Ok(text)
+}
+
+/// The same for what may be absent.
+pub(super) fn text_if(words: &[String], question: &str) -> Result<Option<String>, Failure> {
+    match words {
+        [] => Ok(None),
+        words => text_of(words, question).map(Some),
+    }
 }
 
 pub(crate) fn see(context: &Context, args: &See) -> Result<(), Failure> {

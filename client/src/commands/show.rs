@@ -184,6 +184,15 @@ fn words(located: &Located, names: &Names, open: &[String]) -> String {
             ));
         }
     }
+    if let Record::Small(..) = record {
+        lines.push(match located.is_closed() {
+            true => format!(
+                "(closed; `ajar letter read {}` opens it when it is time)",
+                ids::short(located.id)
+            ),
+            false => displayable(&record.text()),
+        });
+    }
     for (number, photo) in (1..).zip(record.photos()) {
         if number == 1 {
             lines.push(String::new());
@@ -249,6 +258,9 @@ fn head(id: DocId, located: &Located, names: &Names) -> String {
     let date = displayable_line(&located.record.date().replacen('T', " ", 1));
     let place = match (located.space, located.author) {
         (SpaceKind::Private, _) => space_name(located.space).to_owned(),
+        (SpaceKind::Shared, author) if matches!(located.record, Record::Small(..)) => {
+            format!("{} · by {}", located.record.kind(), names.name(author))
+        }
         (SpaceKind::Shared, Author::Me) => "opened by you".to_owned(),
         (SpaceKind::Shared, author) => format!("opened by {}", names.name(author)),
     };

@@ -50,9 +50,10 @@ pub fn moments(date: &str) -> Option<(i64, i64)> {
     Some((first, first + DAY_STEPS - 1))
 }
 
-/// A number for the day of a date that grows by one from day to day; 1 is a Monday, as is 8.
-pub(crate) fn day_number(date: &str) -> Option<i64> {
-    moment(day(date)).map(|moment| moment / DAY_STEPS)
+/// Number of the day of a date, one more for each day of the calendar; 1 is Monday, 0001-01-01.
+#[must_use]
+pub fn day_number(date: &str) -> Option<i64> {
+    Some(moment(day(date))? / DAY_STEPS)
 }
 
 /// The month of a date, `year × 12 + month`.
@@ -95,7 +96,7 @@ fn number(digits: &str, len: usize) -> Option<u32> {
     if plain { digits.parse().ok() } else { None }
 }
 
-fn days_in(year: u32, month: u32) -> Option<u32> {
+pub(crate) fn days_in(year: u32, month: u32) -> Option<u32> {
     let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     match month {
         1 | 3 | 5 | 7 | 8 | 10 | 12 => Some(31),
@@ -186,6 +187,15 @@ mod tests {
         assert_eq!(leap.map(|n| n + 1), then);
         assert_eq!(day_number("2026-06-29").map(|n| n % 7), Some(1), "a Monday");
         assert_eq!(month("2026-07-01T21:30"), Some(2026 * 12 + 7));
+    }
+
+    #[test]
+    fn days_are_numbered_without_gaps_and_the_first_is_a_monday() {
+        assert_eq!(day_number("0001-01-01"), Some(1));
+        let (thursday, friday) = (day_number("2026-12-31"), day_number("2027-01-01T09:00"));
+        assert_eq!(thursday.map(|day| day + 1), friday);
+        assert_eq!(thursday.map(|day| day % 7), Some(4));
+        assert_eq!(day_number("2026-02-29"), None);
     }
 
     #[test]

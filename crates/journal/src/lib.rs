@@ -15,7 +15,10 @@
 //! Whatever a document holds was written by someone's device. Reading never panics and never
 //! trusts a type or a size: a record that does not hold gives [`Unreadable`].
 
+pub mod between;
 mod body;
+pub mod book;
+pub mod calendar;
 pub mod conversation;
 pub mod date;
 mod diff;
@@ -24,6 +27,8 @@ pub mod error;
 pub mod history;
 pub mod import;
 pub mod layers;
+pub mod letters;
+pub mod memory;
 pub mod opening;
 pub mod photo;
 pub mod point;
@@ -33,6 +38,7 @@ pub mod questions;
 mod read;
 pub mod record;
 pub mod records;
+pub mod rituals;
 pub mod schema;
 pub mod summary;
 pub mod text;

@@ -31,6 +31,9 @@ pub struct Item {
     pub tags: Vec<String>,
     /// When it was created, milliseconds since 1970 (UTC); openings do not say.
     pub created_at_ms: Option<i64>,
+    /// It has photos or files.
+    #[serde(default)]
+    pub has_photo: bool,
 }
 
 redacted_debug!(Item);
@@ -47,6 +50,7 @@ impl Item {
             first_line: beginning(first_line(&entry.paragraphs), &entry.layers),
             tags: entry.tags.clone(),
             created_at_ms: Some(entry.created_at_ms),
+            has_photo: !entry.photos.is_empty(),
         }
     }
 
@@ -61,6 +65,7 @@ impl Item {
             first_line: opening_line(opening),
             tags: Vec::new(),
             created_at_ms: None,
+            has_photo: !opening.photos.is_empty(),
         }
     }
 
@@ -79,6 +84,7 @@ impl Item {
                 .unwrap_or_default(),
             tags: Vec::new(),
             created_at_ms: None,
+            has_photo: false,
         }
     }
 
@@ -132,6 +138,8 @@ pub struct Filter {
     pub kind: Option<Kind>,
     /// Without a kind, those too that no list shows by itself ([`Kind::is_listed`]).
     pub all_kinds: bool,
+    /// Only with photos or files.
+    pub has_photo: bool,
     /// At most so many, counted after sorting.
     pub limit: Option<usize>,
 }
@@ -149,6 +157,7 @@ impl Filter {
                 .as_deref()
                 .is_none_or(|until| day <= date::day(until))
             && self.is_of_kind(item)
+            && (!self.has_photo || item.has_photo)
             && self
                 .tag
                 .as_deref()
@@ -201,6 +210,7 @@ mod tests {
             first_line: "It rained.\u{1b}[2J".to_owned(),
             tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
             created_at_ms: Some(created),
+            has_photo: id == "c",
         }
     }
 
@@ -261,6 +271,15 @@ mod tests {
             ..Filter::default()
         };
         assert!(filter.select(diary()).is_empty());
+    }
+
+    #[test]
+    fn what_has_photos_can_be_asked_for() {
+        let filter = Filter {
+            has_photo: true,
+            ..Filter::default()
+        };
+        assert_eq!(ids(&filter.select(diary())), ["c"]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::tree::Fields;
 use crate::{date, redacted_debug};
 
 /// Raised with every change of what [`of`] gives.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Shelf of what is needed at once, whatever month it is from.
 pub const AT_ONCE: u32 = u32::MAX;
 /// Sorts records that cannot be read; nothing that can be is sorted so.
@@ -53,6 +53,8 @@ pub struct Line {
     tags: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     created_at_ms: Option<i64>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    has_photo: bool,
     /// How far an opening is opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<Stage>,
@@ -90,6 +92,7 @@ impl Line {
             first_line: item.first_line,
             tags: item.tags,
             created_at_ms: item.created_at_ms,
+            has_photo: item.has_photo,
             stage,
             about: None,
             fields: None,
@@ -108,6 +111,7 @@ impl Line {
             first_line: first_line_of(text),
             tags: Vec::new(),
             created_at_ms: None,
+            has_photo: false,
             stage: None,
             imported: None,
             about: facts.about,
@@ -154,6 +158,7 @@ impl Line {
             first_line: self.first_line,
             tags: self.tags,
             created_at_ms: self.created_at_ms,
+            has_photo: self.has_photo,
         }
     }
 }
