@@ -21,6 +21,7 @@ pub mod nobody;
 pub mod random;
 pub mod recovery;
 pub mod relay;
+pub mod rogue;
 pub mod searcher;
 pub mod story;
 pub mod traced;
