@@ -23,6 +23,7 @@ pub mod entry;
 pub mod error;
 pub mod history;
 pub mod import;
+pub mod insight;
 pub mod layers;
 pub mod opening;
 pub mod photo;

@@ -1,0 +1,345 @@
+//! What Ana sees when she looks back. Every picture is compared byte by byte with the one committed
+//! in `tests/insight`; set `AJAR_PLOTS=write` to write them anew, and look at them.
+
+use std::path::Path;
+
+use super::*;
+
+/// Numbers that look drawn at random and are the same everywhere.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: i64) -> i64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        i64::try_from(self.0 >> 33).unwrap() % end
+    }
+
+    /// Around `middle`, most of them near.
+    fn near(&mut self, middle: i64, spread: i64) -> i16 {
+        let sum: i64 = (0..3).map(|_| self.below(2 * spread + 1) - spread).sum();
+        i16::try_from((middle + sum / 2).clamp(-100, 100)).unwrap()
+    }
+}
+
+fn day(since_june: i64) -> String {
+    let month = 6 + since_june / 28;
+    format!(
+        "{}-{:02}-{:02}",
+        2026 + (month - 1) / 12,
+        (month - 1) % 12 + 1,
+        since_june % 28 + 1
+    )
+}
+
+fn period(days: i64) -> Period {
+    Period::new("2026-06-01", &day(days - 1)).unwrap()
+}
+
+/// A summer of Ana's: two moods, and a week away.
+fn summer(n: i64) -> Vec<Felt> {
+    let mut numbers = Numbers(4);
+    let mut felt = Vec::new();
+    for at in 0..n {
+        let since = at * 84 / n;
+        if (30..39).contains(&since) {
+            continue;
+        }
+        let heavy = (48..60).contains(&since) || numbers.below(4) == 0;
+        let point = if heavy {
+            Point::new(numbers.near(-55, 40), numbers.near(45, 45))
+        } else {
+            Point::new(numbers.near(50, 50), numbers.near(-20, 60))
+        };
+        let offered = crate::words::nearest(point.unwrap(), &[]);
+        let words = offered.iter().take(2).map(|word| word.id().to_owned());
+        felt.push(Felt {
+            day: format!("{}T{:02}:30", day(since), 7 + numbers.below(15)),
+            point: point.unwrap(),
+            words: words.collect(),
+        });
+    }
+    felt
+}
+
+/// The plot, checked in every way that holds for all of them.
+fn shown(insight: Insight, file: &str) -> Plot {
+    let Insight::Plot(plot) = insight else {
+        panic!("{file}: too few");
+    };
+    let read = roxmltree::Document::parse(&plot.svg).unwrap();
+    let root = read.root_element();
+    assert_eq!(root.attribute("role"), Some("img"));
+    let labelled = root.attribute("aria-labelledby").unwrap();
+    let text = |id: &str| {
+        let node = read
+            .descendants()
+            .find(|node| node.attribute("id") == Some(id));
+        node.unwrap().text().unwrap().to_owned()
+    };
+    let labels: Vec<_> = labelled.split(' ').map(text).collect();
+    assert_eq!(labels, [plot.title.to_owned(), plot.summary.clone()]);
+    for node in read.descendants().filter(roxmltree::Node::is_element) {
+        assert!(!["script", "style", "image", "use", "a"].contains(&node.tag_name().name()));
+        for attribute in node.attributes() {
+            assert!(!attribute.name().starts_with("on") && attribute.name() != "href");
+            assert!(attribute.name() != "style", "a page's policy may forbid it");
+            let value = attribute.value();
+            assert!(
+                !value.contains("url(") || value.starts_with("url(#ajar-"),
+                "{value}"
+            );
+        }
+    }
+    assert!(plot.svg.len() < 300_000, "{file}: {} bytes", plot.svg.len());
+    assert!(plot.title.ends_with('?') && plot.summary.ends_with('.'));
+    assert!(plot.table.rows.len() <= TABLE_ROWS_MAX);
+    for row in &plot.table.rows {
+        assert_eq!(row.len(), plot.table.headers.len());
+    }
+    if !file.is_empty() {
+        compare(&plot.svg, file);
+    }
+    *plot
+}
+
+fn says(plot: &Plot, summary: &str) {
+    if std::env::var_os("AJAR_PLOTS").is_some() {
+        eprintln!("SAYS {}", plot.summary);
+        return;
+    }
+    assert_eq!(plot.summary, summary);
+}
+
+fn compare(svg: &str, file: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/insight")
+        .join(file);
+    if std::env::var_os("AJAR_PLOTS").is_some() {
+        std::fs::write(&path, svg).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap();
+    assert!(
+        svg == expected,
+        "{file} is drawn otherwise than before; look at it, then AJAR_PLOTS=write"
+    );
+}
+
+/// The same plot again from the same records in another order.
+fn same<T: Clone>(records: &[T], draw: impl Fn(&[T]) -> Insight, file: &str) -> Plot {
+    let plot = shown(draw(records), file);
+    let mut turned = records.to_vec();
+    turned.reverse();
+    assert!(
+        draw(&turned) == Insight::Plot(Box::new(plot.clone())),
+        "{file}: order matters"
+    );
+    plot
+}
+
+#[test]
+fn where_ana_has_been() {
+    let plot = same(
+        &summer(120),
+        |felt| places::plot(felt, &period(84)),
+        "where-many.svg",
+    );
+    says(
+        &plot,
+        "Of 107 moments, the most lie around fairly pleasant, a little quiet.",
+    );
+    let plot = same(
+        &summer(10),
+        |felt| places::plot(felt, &period(84)),
+        "where-few.svg",
+    );
+    says(
+        &plot,
+        "The middle of 9 moments is neither pleasant nor unpleasant, a little lively.",
+    );
+}
+
+#[test]
+fn how_it_moved() {
+    let plot = same(
+        &summer(70),
+        |felt| moved::plot(felt, &period(84)),
+        "moved.svg",
+    );
+    says(
+        &plot,
+        "62 moments, between quite unpleasant and very pleasant, and between quite quiet and very lively. The longest stays: 8 days on the unpleasant side from 21 July 2026 and 9 days on the pleasant side from 11 August 2026.",
+    );
+    same(
+        &summer(3000),
+        |felt| moved::plot(felt, &period(84)),
+        "moved-many.svg",
+    );
+}
+
+fn answered(n: i64) -> Vec<helped::Answered> {
+    let mut numbers = Numbers(11);
+    let kinds = [
+        helped::Reply::Soothe,
+        helped::Reply::Soothe,
+        helped::Reply::Enhance,
+        helped::Reply::Practical,
+        helped::Reply::Perspective,
+    ];
+    let one = |at| {
+        let kind = numbers.below(5);
+        let reply = if at == 0 {
+            helped::Reply::Thanks
+        } else {
+            kinds[usize::try_from(kind).unwrap()]
+        };
+        let glad = if reply == helped::Reply::Enhance {
+            90
+        } else {
+            0
+        };
+        helped::Answered {
+            day: day(at * 84 / n),
+            reply,
+            before: Point::new(numbers.near(glad - 50, 40), numbers.near(30, 60)).unwrap(),
+            after: Point::new(numbers.near(glad - 10, 50), numbers.near(glad / 2 - 20, 40))
+                .unwrap(),
+        }
+    };
+    (0..n).map(one).collect()
+}
+
+#[test]
+fn what_helped() {
+    let draw = |answered: &[helped::Answered]| helped::plot(answered, &period(84));
+    let plot = same(&answered(36), draw, "helped.svg");
+    says(
+        &plot,
+        "After \"comfort\" it was mostly more pleasant and calmer; after \"practical help\" it was mostly more pleasant and calmer.",
+    );
+    assert_eq!(plot.caption, Some(NOT_A_CAUSE));
+    same(&answered(5000), draw, "");
+}
+
+fn readings(n: i64) -> Vec<readings::Reading> {
+    let mut numbers = Numbers(5);
+    let one = |at| {
+        let (valence, arousal) = (numbers.near(-10, 90), numbers.near(10, 70));
+        let differ = |n: i16, by: i16| (n + by).clamp(-100, 100);
+        readings::Reading {
+            day: day(at * 84 / n),
+            guess: Point::new(valence, arousal).unwrap(),
+            own: Point::new(
+                differ(valence, numbers.near(0, 25)),
+                differ(arousal, numbers.near(25, 30)),
+            )
+            .unwrap(),
+        }
+    };
+    (0..n).map(one).collect()
+}
+
+#[test]
+fn where_readings_differed() {
+    let draw = |list: &[readings::Reading]| readings::plot(list, &period(84));
+    let plot = same(&readings(14), draw, "readings.svg");
+    says(&plot, "I tend to place you calmer than you are.");
+    let plot = same(&readings(5), draw, "");
+    says(
+        &plot,
+        "5 readings, each an arrow to where you said you were.",
+    );
+}
+
+fn notes(n: i64) -> Vec<responses::FeltNote> {
+    let mut numbers = Numbers(8);
+    let mut stop = |least: i64| {
+        let stop = u8::try_from((least + numbers.below(10 - least)) / 2 * 2).unwrap();
+        (numbers.below(6) > 0).then_some(stop)
+    };
+    let one = |at: i64| responses::FeltNote {
+        day: day((at * 84 / n + at * at * 7 % 5).min(83)),
+        understood: stop(3),
+        validated: stop(0),
+        cared: stop(5),
+        felt: (at < 3).then_some(4),
+    };
+    (0..n).map(one).collect()
+}
+
+fn stages(n: i64) -> Vec<opened::StageCount> {
+    use crate::opening::Stage;
+    let mut numbers = Numbers(21);
+    let one = |at| {
+        let stage = match numbers.below(9) {
+            0..4 => None,
+            4 => Some(Stage::Knock),
+            5 => Some(Stage::Weather),
+            6 => Some(Stage::Gist),
+            _ => Some(Stage::Room),
+        };
+        opened::StageCount {
+            day: day(at * 160 / n),
+            stage,
+            count: 1,
+        }
+    };
+    (0..n).map(one).collect()
+}
+
+#[test]
+fn how_it_was() {
+    let plot = same(
+        &notes(22),
+        |notes| responses::plot(notes, None, &period(84)),
+        "responses.svg",
+    );
+    says(
+        &plot,
+        "Understood fully, allowed partly and cared for fully: the middle of each, from 22 times.",
+    );
+    assert_eq!(plot.caption, None);
+    let stages = stages(40);
+    let draw = |notes: &[responses::FeltNote]| responses::plot(notes, Some(&stages), &period(84));
+    let plot = same(&notes(22), draw, "responses-opened.svg");
+    assert_eq!(plot.caption, Some(NOT_A_CAUSE));
+}
+
+#[test]
+fn how_far_ana_opened() {
+    let plot = same(
+        &stages(90),
+        |stages| opened::plot(stages, &period(160)),
+        "opened.svg",
+    );
+    says(
+        &plot,
+        "Of 90 things written: 44 kept, 4 opened as knock, 9 opened as weather, 10 opened as gist and 23 opened as room.",
+    );
+}
+
+#[test]
+fn which_words() {
+    let mut felt = summer(90);
+    for felt in felt.iter_mut().skip(3).step_by(9) {
+        felt.words.push("own".to_owned());
+    }
+    felt[0].words.push("of a newer version".to_owned());
+    let own = [crate::words::Word::new(
+        "own".to_owned(),
+        "Sunday-ish & <slow>".to_owned(),
+        Point::new(40, -60).unwrap(),
+        None,
+    )];
+    let plot = same(
+        &felt,
+        |felt| garden::plot(felt, &own, &period(84)),
+        "words.svg",
+    );
+    says(
+        &plot,
+        "You chose \"trusting\", \"Sunday-ish & <slow>\" and \"jealous\" most often.",
+    );
+}
