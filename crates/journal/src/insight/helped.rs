@@ -11,6 +11,7 @@ use super::{
     sentence, within,
 };
 use crate::point::Point;
+use crate::records::Family;
 use crate::redacted_debug;
 
 /// What the plot is called.
@@ -23,49 +24,15 @@ const HOW: &str = "An arrow goes from the point you opened with to the point you
     is the one in the middle. It shows what came after a reply, which is not always what came of \
     it.";
 
-/// Kinds of reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Reply {
-    /// Listening and comfort.
-    Soothe,
-    /// Another way to see it.
-    Perspective,
-    /// Being glad about it too.
-    Enhance,
-    /// "Me too."
-    Accompany,
-    /// Doing something about it.
-    Practical,
-    /// Thanks.
-    Thanks,
-    /// Being there without words.
-    Presence,
-}
-
-impl Reply {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Soothe,
-        Self::Perspective,
-        Self::Enhance,
-        Self::Accompany,
-        Self::Practical,
-        Self::Thanks,
-        Self::Presence,
-    ];
-
-    /// As it stands above its arrows.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Soothe => "comfort",
-            Self::Perspective => "another way to see it",
-            Self::Enhance => "being glad with me",
-            Self::Accompany => "me too",
-            Self::Practical => "practical help",
-            Self::Thanks => "thanks",
-            Self::Presence => "staying with me",
-        }
+/// As a kind of reply stands above its arrows.
+fn name(reply: Family) -> &'static str {
+    match reply {
+        Family::Soothe => "comfort",
+        Family::Perspective => "another way to see it",
+        Family::Enhance => "being glad with me",
+        Family::Accompany => "me too",
+        Family::Practical => "practical help",
+        Family::Presence => "staying with me",
     }
 }
 
@@ -76,7 +43,7 @@ pub struct Answered {
     /// The day of the note, as in [`crate::date`].
     pub day: String,
     /// What kind of reply came.
-    pub reply: Reply,
+    pub reply: Family,
     /// The point of the opening.
     pub before: Point,
     /// The point noted afterwards.
@@ -90,7 +57,7 @@ redacted_debug!(Answered);
 pub fn plot(answered: &[Answered], period: &Period) -> Insight {
     let answered = within(answered, period, |answered| &answered.day);
     let n = answered.len();
-    let mut kinds: BTreeMap<Reply, Vec<Arrow>> = BTreeMap::new();
+    let mut kinds: BTreeMap<Family, Vec<Arrow>> = BTreeMap::new();
     for one in &answered {
         let (from, to) = (one.before, one.after);
         kinds.entry(one.reply).or_default().push(Arrow { from, to });
@@ -117,7 +84,7 @@ pub fn plot(answered: &[Answered], period: &Period) -> Insight {
             y: 420 + row * 2700,
             size: 2060,
         };
-        svg.words((plane.x, plane.y - 130), Anchor::Start, kind.name());
+        svg.words((plane.x, plane.y - 130), Anchor::Start, name(*kind));
         let count = format!("n {}", arrows.len());
         svg.aside((plane.x + plane.size, plane.y - 130), Anchor::End, &count);
         plane.draw(&mut svg, true);
@@ -127,7 +94,7 @@ pub fn plot(answered: &[Answered], period: &Period) -> Insight {
         }
     }
     if !rare.is_empty() {
-        let rare: Vec<_> = rare.iter().map(|(kind, _)| kind.name()).collect();
+        let rare: Vec<_> = rare.iter().map(|(kind, _)| name(*kind)).collect();
         let text = format!("Too few to draw yet: {}.", listed(&rare));
         svg.styled((520, rows * 2700 + 200), Anchor::Start, Paint::Soft)
             .set("font-size", "12")
@@ -146,7 +113,7 @@ pub fn plot(answered: &[Answered], period: &Period) -> Insight {
     }))
 }
 
-fn summary(kinds: &[(Reply, Vec<Arrow>)], n: usize) -> String {
+fn summary(kinds: &[(Family, Vec<Arrow>)], n: usize) -> String {
     let told = kinds
         .iter()
         .filter(|(_, arrows)| arrows.len() >= MIDDLE_FROM);
@@ -157,7 +124,7 @@ fn summary(kinds: &[(Reply, Vec<Arrow>)], n: usize) -> String {
             ["less pleasant", "more pleasant"],
             ["calmer", "livelier"],
         );
-        let kind = kind.name();
+        let kind = name(*kind);
         match words.is_empty() {
             true => format!("after \"{kind}\" about the same"),
             false => format!("after \"{kind}\" it was mostly {}", listed(&words)),
@@ -178,7 +145,7 @@ fn table(answered: &[&Answered]) -> Table {
     let rows = answered.iter().map(|one| {
         vec![
             crate::date::day(&one.day).to_owned(),
-            one.reply.name().to_owned(),
+            name(one.reply).to_owned(),
             one.before.in_words(),
             one.after.in_words(),
         ]

@@ -20,13 +20,17 @@ mod plane;
 mod ribbon;
 mod svg;
 
+pub mod bodily;
 pub mod garden;
 pub mod helped;
+pub mod joys;
+pub mod map;
 pub mod moved;
 pub mod opened;
 pub mod places;
 pub mod readings;
 pub mod responses;
+pub mod weather;
 
 pub use period::Period;
 pub use svg::dark_style;

@@ -323,6 +323,16 @@ impl Svg {
         self.close();
     }
 
+    /// Defines what may be drawn on, for `clip-path`.
+    pub(super) fn clip(&mut self, id: &str, outlines: &[Path]) {
+        let id = format!("ajar-{}-{id}", self.name);
+        self.tag("clipPath").set("id", id).open();
+        for outline in outlines {
+            self.path(outline).end();
+        }
+        self.close();
+    }
+
     /// What `fill` or `stroke` says to use a filling.
     pub(super) fn filling(&self, id: &str) -> String {
         format!("url(#ajar-{}-{id})", self.name)

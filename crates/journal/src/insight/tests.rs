@@ -4,6 +4,8 @@
 use std::path::Path;
 
 use super::*;
+use crate::layers::Region;
+use crate::records::Family;
 
 /// Numbers that look drawn at random and are the same everywhere.
 struct Numbers(u64);
@@ -182,24 +184,20 @@ fn how_it_moved() {
 fn answered(n: i64) -> Vec<helped::Answered> {
     let mut numbers = Numbers(11);
     let kinds = [
-        helped::Reply::Soothe,
-        helped::Reply::Soothe,
-        helped::Reply::Enhance,
-        helped::Reply::Practical,
-        helped::Reply::Perspective,
+        Family::Soothe,
+        Family::Soothe,
+        Family::Enhance,
+        Family::Practical,
+        Family::Perspective,
     ];
     let one = |at| {
         let kind = numbers.below(5);
         let reply = if at == 0 {
-            helped::Reply::Thanks
+            Family::Presence
         } else {
             kinds[usize::try_from(kind).unwrap()]
         };
-        let glad = if reply == helped::Reply::Enhance {
-            90
-        } else {
-            0
-        };
+        let glad = if reply == Family::Enhance { 90 } else { 0 };
         helped::Answered {
             day: day(at * 84 / n),
             reply,
@@ -342,4 +340,252 @@ fn which_words() {
         &plot,
         "You chose \"trusting\", \"Sunday-ish & <slow>\" and \"jealous\" most often.",
     );
+}
+
+fn marks(n: i64) -> Vec<bodily::BodyMark> {
+    let mut numbers = Numbers(3);
+    let often = [
+        Region::Chest,
+        Region::Throat,
+        Region::Belly,
+        Region::Shoulders,
+        Region::Hands,
+        Region::Legs,
+    ];
+    let mut one = |at| {
+        let region = match numbers.below(5) {
+            0 => Region::ALL[usize::try_from(numbers.below(16)).unwrap()],
+            _ => often[usize::try_from(numbers.below(6)).unwrap()],
+        };
+        let more = match region {
+            Region::Chest => 2,
+            Region::Throat | Region::Belly => 1,
+            Region::Legs => -2,
+            Region::Hands => -1,
+            _ => 0,
+        };
+        let change = i8::try_from((more + numbers.below(3) - 1).clamp(-2, 2)).unwrap();
+        bodily::BodyMark {
+            day: day(at * 84 / n),
+            region,
+            change,
+        }
+    };
+    (0..n).map(|at| one(at)).collect()
+}
+
+#[test]
+fn where_in_the_body() {
+    let draw = |marks: &[bodily::BodyMark]| bodily::plot(marks, &period(84));
+    let plot = same(&marks(70), draw, "body.svg");
+    says(
+        &plot,
+        "Of 70 marks the most are at throat (more), legs (much less) and belly (more).",
+    );
+    let mut odd = marks(3);
+    odd.push(bodily::BodyMark {
+        day: day(1),
+        region: Region::Skin,
+        change: 100,
+    });
+    assert!(matches!(
+        draw(&odd),
+        Insight::TooFew(TooFew {
+            n: 3,
+            needed: 4,
+            ..
+        })
+    ));
+}
+
+fn weather(n: i64) -> Vec<weather::SharedWeather> {
+    let mut numbers = Numbers(31);
+    let mut point = |valence: i64, arousal: i64| {
+        Point::new(numbers.near(valence, 60), numbers.near(arousal, 60)).unwrap()
+    };
+    let one = |at| weather::SharedWeather {
+        day: day((at * 84 / n + at % 3).min(83)),
+        mine: point(30, -10),
+        theirs: point(10, 20),
+    };
+    (0..n).map(one).collect()
+}
+
+#[test]
+fn the_weather_both_showed() {
+    let draw = |days: &[weather::SharedWeather]| weather::plot(days, ["Ana", "Ben"], &period(84));
+    let plot = same(&weather(26), draw, "weather.svg");
+    says(&plot, "?");
+}
+
+#[test]
+fn joys_both_celebrated() {
+    let joy = |since: i64| joys::Joy {
+        day: day(since),
+        title: format!("number {since}"),
+    };
+    let joys: Vec<_> = [3, 4, 17, 17, 40, 66, 80, 83, 100, 131, 150].map(joy).into();
+    let plot = same(&joys, |joys| joys::plot(joys, &period(160)), "joys.svg");
+    says(&plot, "?");
+}
+
+fn spots() -> Vec<map::Spot> {
+    use crate::questions::{Told, all, told};
+    let mut numbers = Numbers(17);
+    let spot = |question: &crate::questions::Question| {
+        let on = match numbers.below(3 + i64::from(question.depth.number())) {
+            0 | 1 => Some(day(numbers.below(150))),
+            2 => Some("2025-03-01".to_owned()),
+            _ => None,
+        };
+        let mut told = told(on.as_deref(), &day(159), question.theme);
+        let untold = question.theme == crate::questions::Theme::Dreams;
+        if untold {
+            told = Told::Hollow;
+        }
+        map::Spot {
+            theme: question.theme,
+            depth: question.depth,
+            told,
+            on: on.filter(|_| !untold),
+            text: question.text.clone(),
+        }
+    };
+    all().iter().map(spot).collect()
+}
+
+#[test]
+fn what_was_told() {
+    let draw = |spots: &[map::Spot]| map::plot(spots, map::Whose::Mine, &period(160));
+    let plot = same(&spots(), draw, "map.svg");
+    says(&plot, "?");
+    let mut many = spots();
+    for _ in 0..3 {
+        many.extend(many.clone());
+    }
+    let draw = |spots: &[map::Spot]| map::plot(spots, map::Whose::Theirs, &period(160));
+    same(&many, draw, "");
+}
+
+/// Everything Ana could ever look at, with `n` records for each.
+fn everything(n: i64) -> Vec<Insight> {
+    let days = period(160);
+    let own = [];
+    vec![
+        places::plot(&summer(n), &days),
+        moved::plot(&summer(n), &days),
+        garden::plot(&summer(n), &own, &days),
+        bodily::plot(&marks(n), &days),
+        helped::plot(&answered(n), &days),
+        responses::plot(&notes(n), Some(&stages(n)), &days),
+        opened::plot(&stages(n), &days),
+        readings::plot(&readings(n), &days),
+        weather::plot(&weather(n), ["Ana", "Ben"], &days),
+        map::plot(&spots(), map::Whose::Mine, &days),
+    ]
+}
+
+#[test]
+fn three_records_are_too_few_for_any_plot() {
+    for insight in everything(3) {
+        match insight {
+            Insight::TooFew(few) => assert!(few.n <= 3 && few.needed == SHOWN_FROM),
+            Insight::Plot(plot) => assert_eq!(plot.name, "map-mine"),
+        }
+    }
+}
+
+#[test]
+fn a_long_life_is_still_a_small_picture_soon_drawn() {
+    let felt = summer(100_000);
+    let words = ["joy.cheerful", "fear.worried"].map(str::to_owned).to_vec();
+    let started = std::time::Instant::now();
+    let mut plots = vec![
+        shown(places::plot(&felt, &period(84)), ""),
+        shown(moved::plot(&felt, &period(84)), ""),
+    ];
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+    let mut felt = felt;
+    for felt in &mut felt {
+        felt.words.clone_from(&words);
+    }
+    plots.push(shown(garden::plot(&felt, &[], &period(84)), ""));
+    plots.push(shown(bodily::plot(&marks(100_000), &period(84)), ""));
+    plots.push(shown(helped::plot(&answered(100_000), &period(84)), ""));
+    plots.push(shown(responses::plot(&notes(100_000), Some(&stages(100_000)), &period(160)), ""));
+    plots.push(shown(opened::plot(&stages(100_000), &period(160)), ""));
+    plots.push(shown(readings::plot(&readings(100_000), &period(84)), ""));
+    plots.push(shown(weather::plot(&weather(100_000), ["Ana", "Ben"], &period(84)), ""));
+    assert!(plots.iter().all(|plot| plot.n > 1000));
+    let ages = Period::new("0001-01-01", "9999-12-31").unwrap();
+    shown(opened::plot(&stages(50), &ages), "");
+    shown(moved::plot(&summer(50), &ages), "");
+    let joy = |since| joys::Joy { day: day(since), title: "<b>".to_owned() };
+    let joys: Vec<_> = (0..400).map(joy).collect();
+    shown(joys::plot(&joys, &ages), "");
+}
+
+/// `docs` promise that nobody is summed up, measured or compared. Neither pictures nor sentences nor
+/// what this crate offers to others may speak of it.
+#[test]
+fn nothing_is_scored() {
+    const NEVER: [&str; 12] = [
+        "score", "streak", "rating", "rate", "percent", "%", "average", "rank", "response time",
+        "reply time", "correlat", "compatib",
+    ];
+    let spoken = |text: &str| {
+        let text = text.to_lowercase();
+        let words: Vec<_> = text.split(|c: char| !c.is_alphanumeric() && c != '%').collect();
+        let text = words.join(" ");
+        NEVER.into_iter().find(|never| match *never {
+            // Part of innocent words such as "separate".
+            "rate" | "rank" | "rating" => words.contains(never) || words.contains(&&*format!("{never}s")),
+            _ => text.contains(never),
+        })
+    };
+    for insight in everything(60) {
+        let Insight::Plot(plot) = insight else {
+            panic!("sixty are enough");
+        };
+        let mut texts = vec![plot.name, plot.title, &plot.summary, plot.how];
+        texts.extend(plot.caption);
+        texts.extend(plot.table.headers.iter());
+        texts.extend(plot.table.rows.iter().flatten().map(String::as_str));
+        for text in texts {
+            assert_eq!(spoken(text), None, "{text}");
+        }
+        let read = roxmltree::Document::parse(&plot.svg).unwrap();
+        let texts = read.descendants().filter_map(|node| node.text());
+        for text in texts {
+            assert_eq!(spoken(text), None, "{text}");
+        }
+    }
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut seen = 0;
+    while let Some(folder) = folders.pop() {
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            for line in std::fs::read_to_string(&path).unwrap().lines() {
+                let line = line.trim();
+                let Some(item) = line.strip_prefix("pub ") else {
+                    continue;
+                };
+                seen += 1;
+                // Names in snake and in camel case fall apart into words.
+                let mut name = String::new();
+                for c in item.replace('_', " ").chars() {
+                    if c.is_uppercase() {
+                        name.push(' ');
+                    }
+                    name.push(c);
+                }
+                assert_eq!(spoken(&name), None, "{}: {line}", path.display());
+            }
+        }
+    }
+    assert!(seen > 200);
 }
