@@ -26,6 +26,7 @@ pub mod entry;
 pub mod error;
 pub mod history;
 pub mod import;
+pub mod insight;
 pub mod layers;
 pub mod letters;
 pub mod memory;
