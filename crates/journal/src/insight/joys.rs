@@ -59,7 +59,7 @@ pub fn plot(joys: &[Joy], period: &Period) -> Insight {
     let mut months = period.months();
     months.drain(..months.len().saturating_sub(MONTHS_MAX));
     let summary = summary(&joys, days.len());
-    let rows = int(months.len()).div_ceil(COLUMNS);
+    let rows = (int(months.len()) + COLUMNS - 1) / COLUMNS;
     let size = (5600, TOP + rows * MONTH.1 - 100);
     let mut svg = Svg::new(NAME, size, TITLE, &summary);
     for (n, month) in months.iter().enumerate() {
