@@ -71,6 +71,12 @@ impl StandingBid {
         between::is_gone(&self.bid, answered, now_ms)
     }
 
+    /// Whether it is the partner's, and not answered yet.
+    pub(crate) fn waits_for_me(&self) -> bool {
+        let answered = self.answers.iter().any(|one| one.author == Author::Me);
+        self.author == Author::Partner && !answered
+    }
+
     /// The shape scripts get. Neither when it was sent nor when it fades.
     pub(crate) fn to_json(&self) -> Value {
         let answers: Vec<Value> = self

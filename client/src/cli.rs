@@ -23,9 +23,9 @@ pub(crate) use between::{
     RoomChoice, SkipMap, StillTrue, TakePause, TuneIn,
 };
 pub(crate) use book::{
-    AddWord, Agree, AgreeCommand, Book, BookCommand, ChangeAgreement, EditPassage, Letter,
-    LetterCommand, NewAgreement, NewMilestone, NewPage, One, PageCommand, Patience, ReadLetter,
-    RecallLetter, ShowOne, Word, WordCommand, WriteLetter, WritePassage,
+    AddWord, Agree, AgreeCommand, Book, BookCommand, ChangeAgreement, DropWord, EditPassage,
+    KeepWord, Letter, LetterCommand, NewAgreement, NewMilestone, NewPage, One, PageCommand,
+    Patience, ReadLetter, RecallLetter, ShowOne, Word, WordCommand, WriteLetter, WritePassage,
 };
 pub(crate) use burning::{Burn, Tidy};
 pub(crate) use days::{

@@ -54,6 +54,11 @@ impl Person {
 
     /// Does something in the shared space as a program of one's own could, and delivers it.
     pub fn as_library<T>(&self, act: impl FnOnce(&Space) -> T) -> T {
+        self.as_library_in(SpaceKind::Shared, act)
+    }
+
+    /// The same in one of the spaces.
+    pub fn as_library_in<T>(&self, kind: SpaceKind, act: impl FnOnce(&Space) -> T) -> T {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -65,12 +70,12 @@ impl Person {
             .with_summarize(Arc::new(Journal))
             .open()
             .unwrap();
-        let us = home.space(SpaceKind::Shared).unwrap();
-        let done = act(&us);
+        let space = home.space(kind).unwrap();
+        let done = act(&space);
         runtime.block_on(async {
-            us.connect().unwrap();
-            us.sync(WAIT).await.unwrap();
-            us.disconnect().await;
+            space.connect().unwrap();
+            space.sync(WAIT).await.unwrap();
+            space.disconnect().await;
         });
         home.close().unwrap();
         done

@@ -1,5 +1,5 @@
-//! The map from attacks to tests, `docs/attacks.md`: every number has one row, and every test
-//! that a row names is there.
+//! The maps from attacks to tests, `docs/attacks.md`, and from ideas to tests, `docs/ideas.md`:
+//! every number has one row, and every test that a row names is there.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -101,6 +101,27 @@ fn every_attack_has_one_row_and_every_test_named_there_exists() {
     let source = |path: &str| std::fs::read_to_string(root().join(path)).ok();
     let faults = faults(&map, source);
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn every_idea_has_a_part_and_tests_that_exist() {
+    let map = std::fs::read_to_string(root().join("docs/ideas.md")).unwrap();
+    let source = |path: &str| std::fs::read_to_string(root().join(path)).ok();
+    let rows = map.lines().filter(|line| line.starts_with("| "));
+    let mut ideas = 0;
+    for row in rows.filter(|row| !row.starts_with("| Idea |")) {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        let [idea, _part, _works_when, tests] = cells.as_slice() else {
+            panic!("not four cells: {row}");
+        };
+        let named = names(tests);
+        assert!(!named.is_empty(), "no test: {idea}");
+        for name in named {
+            assert_eq!(missing(name, source), None, "{idea}");
+        }
+        ideas += 1;
+    }
+    assert!(ideas >= 17, "only {ideas} ideas");
 }
 
 #[test]

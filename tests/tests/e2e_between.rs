@@ -1,6 +1,8 @@
 //! What stands between Ana and Ben, with real processes: small requests, room, pauses, and what is
 //! shown together.
 
+use std::process::{Command, Stdio};
+
 use ajar_journal::records::{
     Answer, Bid, BidAnswer, BidSort, NONCE_BYTES, Sealed, Shown, Topic, When, commitment,
 };
@@ -22,6 +24,18 @@ fn two(relay: &Relay) -> (Person, Person) {
     );
     pair(&ana, &ben);
     (ana, ben)
+}
+
+/// Runs a command as a person would; all it says.
+fn in_words(person: &Person, arguments: &[&str]) -> String {
+    let mut command = Command::new(ajar_tests::binary("ajar"));
+    command
+        .args(arguments)
+        .env("AJAR_HOME", person.home())
+        .env("AJAR_PASSPHRASE", &person.passphrase)
+        .stdin(Stdio::null());
+    let said = command.output().unwrap();
+    String::from_utf8([said.stdout, said.stderr].concat()).unwrap()
 }
 
 /// Runs a command and gives its JSON.
@@ -99,6 +113,39 @@ fn a_bid_is_answered_and_stays_a_conversation() {
     ] {
         assert!(!said.contains(word), "{word}: {said}");
     }
+}
+
+#[test]
+fn what_stands_open_is_in_one_list_by_wish() {
+    let relay = Relay::start();
+    let (ana, ben) = two(&relay);
+    let entry = says(&ana, &["write", "--point", "-0.5,0.5", "A long day."])["id"].clone();
+    let open = |when| {
+        let entry = entry.as_str().unwrap();
+        ana.ajar(&["open", entry, "--stage", "knock", "--when", when, "--yes"])
+    };
+    assert_eq!(open("tonight").code, 0);
+    assert_eq!(ana.ajar(&["bid", "hold", "--wish", "now"]).code, 0);
+    let whenever = says(&ana, &["bid", "look", "--wish", "whenever"])["id"].clone();
+    assert_eq!(ana.ajar(&["pause", "--minutes", "30", "I care."]).code, 0);
+    ben.sync();
+    let doors = says(&ben, &["doors"]);
+    let kinds: Vec<&Value> = doors
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|open| &open["kind"])
+        .collect();
+    assert_eq!(kinds, ["bid", "opening", "bid"], "{doors}");
+    assert_eq!(doors[0]["bid"], "hold");
+    let told = in_words(&ben, &["doors"]);
+    assert!(told.contains("Ana: pausing, back at"), "{told}");
+    assert!(told.contains("Ana knocks"), "{told}");
+
+    let answer = ["answer", whenever.as_str().unwrap(), "here"];
+    assert_eq!(ben.ajar(&answer).code, 0);
+    assert_eq!(says(&ben, &["doors"]).as_array().unwrap().len(), 2);
+    assert_eq!(says(&ana, &["doors"]), json!([]));
 }
 
 #[test]

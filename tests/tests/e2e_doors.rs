@@ -2,9 +2,11 @@
 //! she likes; Ben says what he hears before he replies; what stays hers leaves no trace.
 #![expect(clippy::unwrap_used, reason = "a test fails where it breaks")]
 
-use ajar_sync::{Builder, Passphrase, SpaceKind};
+use ajar_journal::records::Weighing;
+use ajar_sync::{Builder, Passphrase, SpaceKind, doc_id_text};
 use ajar_tests::client::{Person, pair};
 use ajar_tests::relay::Relay;
+use ajar_tests::rogue::put;
 use serde_json::{Value, json};
 
 fn two(relay: &mut Relay) -> (Person, Person) {
@@ -318,13 +320,107 @@ fn bens_home_is_the_same_to_read_whether_ana_has_no_private_thing_or_many() {
         all
     };
     let before = seen(&ben);
-    for number in 0..25 {
+    for number in 0..5 {
         let text = format!("CANARY {number}");
         does(
             &ana,
             &["write", "--word", "worried", "--echo", "CANARY", &text],
         );
     }
+    let old: Vec<Value> = (0..495)
+        .map(|number| {
+            let (month, day) = (number / 28 % 12 + 1, number % 28 + 1);
+            json!({
+                "title": format!("CANARY {number}"),
+                "body": "Something of long ago.",
+                "date": format!("2019-{month:02}-{day:02}"),
+                "time": "21:00",
+                "tags": [],
+                "starred": false,
+            })
+        })
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("old.json");
+    let journal = json!({"tags": {}, "entries": old});
+    std::fs::write(&file, journal.to_string()).unwrap();
+    let brought = ana.ajar(&["import", file.to_str().unwrap(), "--format", "jrnl"]);
+    assert_eq!(brought.json()["imported"], 495);
     ana.sync();
     assert_eq!(seen(&ben), before);
+}
+
+#[test]
+fn ana_has_words_of_her_own_and_ben_does_not() {
+    let mut relay = Relay::start();
+    let (ana, ben) = two(&mut relay);
+    let words = |person: &Person| {
+        let near = person.ajar(&["words-for", "0.6,0.7"]).json();
+        let near = near.as_array().unwrap().clone();
+        let words = near
+            .iter()
+            .map(|it| it["word"].as_str().unwrap().to_owned());
+        words.collect::<Vec<_>>()
+    };
+    let built_in = words(&ana);
+    let kept = ana.ajar(&["word", "keep", "fizzy", "--point", "0.6,0.7"]);
+    let fizzy = id(&kept.json());
+    assert_eq!(words(&ana)[0], "fizzy");
+    // The same word again moves it, whatever its case.
+    let moved = ana.ajar(&["word", "keep", "Fizzy", "--point", "-0.9,-0.9"]);
+    assert_eq!(id(&moved.json()), fizzy);
+    assert_eq!(words(&ana), built_in);
+    // A word that is built in lies where she says, and is not offered twice.
+    let nearest = built_in[0].as_str();
+    does(&ana, &["word", "keep", nearest, "--point", "-0.9,0.9"]);
+    assert!(!words(&ana).contains(&built_in[0]));
+    does(&ana, &["word", "drop", nearest]);
+    assert_eq!(words(&ana), built_in);
+    let own = ana.ajar(&["word", "list"]).json()["own"].clone();
+    assert_eq!(own[0]["word"], "Fizzy");
+    assert_eq!(own.as_array().unwrap().len(), 1);
+
+    ana.sync();
+    ben.sync();
+    assert_eq!(words(&ben), built_in);
+    assert_eq!(ben.ajar(&["word", "list"]).json()["own"], json!([]));
+    let nobody = ana.ajar(&["word", "drop", "nowhere"]).exits(1);
+    assert_eq!(nobody.error_code(), "not-found");
+    let family = [
+        "word", "keep", "fizzy", "--point", "0,0", "--family", "bubbles",
+    ];
+    assert_eq!(ana.ajar(&family).code, 2);
+}
+
+#[test]
+fn a_weighing_goes_after_ninety_days_unless_it_is_kept_and_nothing_tells_of_it() {
+    let mut relay = Relay::start();
+    let (ana, _ben) = two(&mut relay);
+    let entry = id(&ana.ajar(&["write", "--word", "hurt", "Again."]).json());
+    let fresh = id(&ana.ajar(&["weigh", &entry, "--hope", "fresh"]).json());
+    let old = |keep, fear: &str| Weighing {
+        about: entry.clone(),
+        hope: None,
+        fear: Some(fear.to_owned()),
+        plan: None,
+        good_hour: None,
+        keep,
+        on: "2020-02-29".to_owned(),
+    };
+    let today = ana.ajar(&["on-this-day"]).json()["day"].clone();
+    let (gone, kept) = ana.as_library_in(SpaceKind::Private, |me| {
+        let device = me.device().unwrap().to_hex();
+        let name = format!("weighing/{}/{device}/1", today.as_str().unwrap());
+        let gone = put(me, Some(&name), old(false, "CANARY"));
+        (gone, put(me, None, old(true, "still")))
+    });
+    ana.sync();
+    ana.sync();
+    let there = ana.as_library_in(SpaceKind::Private, |me| me.documents().unwrap());
+    let there: Vec<_> = there.into_iter().map(|info| info.id).collect();
+    assert!(!there.contains(&gone) && there.contains(&kept));
+    assert!(there.iter().any(|id| doc_id_text(*id) == fresh));
+    let status = ana.ajar(&["status"]).json();
+    assert_eq!(status["burns"], json!([]));
+    assert!(ana.notices("burned").is_empty(), "{status}");
 }

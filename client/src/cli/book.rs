@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ajar_journal::Point;
+use ajar_journal::words::Family;
 use clap::{Args, Subcommand};
 
 use super::seconds;
@@ -158,12 +159,13 @@ pub(crate) struct NewMilestone {
     pub(crate) patience: Patience,
 }
 
-/// Our words: what a word means between the two of you
+/// Our words: what a word means between the two of you; and words of your own
 ///
 /// A word is yours together once the other agrees to its meaning. Either takes that back at any time.
+/// A word of your own stays in Only me, and is offered where it lies, like the words that are built in.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:  ajar word add sundaying 'doing nothing, together' --point 0.7,-0.5\n           ajar word list",
+    after_help = "Examples:  ajar word add sundaying 'doing nothing, together' --point 0.7,-0.5\n           ajar word keep fizzy --point 0.6,0.7\n           ajar word list",
     disable_help_subcommand = true
 )]
 pub(crate) struct Word {
@@ -184,9 +186,35 @@ pub(crate) enum WordCommand {
     /// Not any more. Nobody asks why
     #[command(after_help = "Example:  ajar word withdraw 3f2a")]
     Withdraw(One),
-    /// The words you have together, and what waits
+    /// Keep a word of your own for a feeling, or move one. Only you see it
+    #[command(after_help = "Example:  ajar word keep fizzy --point 0.6,0.7 --family energy")]
+    Keep(KeepWord),
+    /// Give up a word of your own. What you wrote with it stays as it is
+    #[command(after_help = "Example:  ajar word drop fizzy")]
+    Drop(DropWord),
+    /// The words you have together, what waits, and your own
     #[command(after_help = "Example:  ajar word list")]
     List,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeepWord {
+    /// The word; - asks for it
+    #[arg(value_name = "WORD|-")]
+    pub(crate) word: String,
+    /// Where it lies: how pleasant, then how much energy, each from -1 to 1
+    #[arg(long, value_name = "V,A", allow_hyphen_values = true)]
+    pub(crate) point: Point,
+    /// The family it belongs to, such as joy, calm or hurt
+    #[arg(long, value_name = "FAMILY")]
+    pub(crate) family: Option<Family>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DropWord {
+    /// The word, or its id; - asks for it
+    #[arg(value_name = "WORD|-")]
+    pub(crate) word: String,
 }
 
 #[derive(Debug, Args)]

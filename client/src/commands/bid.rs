@@ -95,7 +95,7 @@ fn standing(home: &Home, author: Author) -> Result<Vec<StandingBid>, Failure> {
     Ok(standing)
 }
 
-fn words(bid: &StandingBid, names: &Names) -> String {
+pub(super) fn words(bid: &StandingBid, names: &Names) -> String {
     let wish = match bid.bid.wish {
         ajar_journal::records::When::Now => " (now, if you can)",
         ajar_journal::records::When::Tonight => " (tonight would be good)",

@@ -1,18 +1,21 @@
-//! `ajar doors`: what stands open for this person, in the order of the other's wish.
+//! `ajar doors`: what stands open for this person, in the order of the other's wish: doors, and bids
+//! beside them. What the other says of their room and their pause comes first.
 
 use ajar_journal::opening::{Opening, Stage};
 use ajar_journal::query::Item;
-use ajar_journal::records::{Response, When};
+use ajar_journal::records::{Level, Pause, Response, When};
 use ajar_journal::schema::Kind;
 use ajar_journal::summary::Line;
 use ajar_sync::{DocId, Error, Home, RowQuery, Space, SpaceKind, doc_id_text};
 use serde_json::{Value, json};
 
+use super::{bid, pause};
+use crate::between::{self, StandingBid};
 use crate::context::{Context, Need};
 use crate::names::{Author, Names};
 use crate::records::{Content, Record};
 use crate::report::Failure;
-use crate::{ids, records, shelf};
+use crate::{dates, ids, records, shelf};
 
 /// One door that stands open.
 struct Standing {
@@ -21,25 +24,94 @@ struct Standing {
     line: String,
 }
 
+/// A door or a bid that stands open.
+enum Open {
+    Door(Standing),
+    Bid(StandingBid),
+}
+
+impl Open {
+    fn wish(&self) -> When {
+        match self {
+            Self::Door(door) => door.opening.when,
+            Self::Bid(bid) => bid.bid.wish,
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        match self {
+            Self::Door(door) => to_json(door),
+            Self::Bid(bid) => {
+                let mut value = bid.to_json();
+                if let Value::Object(fields) = &mut value {
+                    fields.insert("bid".to_owned(), json!(bid.bid.sort));
+                    fields.insert("kind".to_owned(), json!(Kind::Bid.as_str()));
+                }
+                value
+            }
+        }
+    }
+}
+
+/// What the partner shows of themselves just now.
+#[derive(Default)]
+struct Room {
+    pause: Option<Pause>,
+    level: Option<Level>,
+}
+
+impl Room {
+    fn of(us: &Space) -> Result<Self, Failure> {
+        Ok(Self {
+            pause: between::partner_pause(us, dates::now_ms())?,
+            level: between::partner_capacity(us, &dates::today())?,
+        })
+    }
+
+    fn words(&self, names: &Names) -> Vec<String> {
+        let name = names.partner();
+        let pause = self.pause.as_ref().map(pause::words);
+        let level = self.level.map(|level| level.in_words().to_owned());
+        let words = [pause, level].into_iter().flatten();
+        words.map(|words| format!("{name}: {words}.")).collect()
+    }
+}
+
 pub(crate) fn run(context: &Context) -> Result<(), Failure> {
     let out = context.out;
     let home = context.open_home(Need::Home)?;
     let names = Names::of(&home);
-    let standing = match home.space(SpaceKind::Shared) {
-        Ok(us) => standing(&us)?,
-        Err(Error::NotPaired) => Vec::new(),
+    let (open, room) = match home.space(SpaceKind::Shared) {
+        Ok(us) => (open(&us)?, Room::of(&us)?),
+        Err(Error::NotPaired) => (Vec::new(), Room::default()),
         Err(error) => return Err(error.into()),
     };
     home.close()?;
-    let values: Vec<Value> = standing.iter().map(to_json).collect();
+    let values: Vec<Value> = open.iter().map(Open::to_json).collect();
+    for line in room.words(&names) {
+        out.talk(line);
+    }
     out.data(&values, || {
-        let lines: Vec<String> = standing.iter().map(|door| words(door, &names)).collect();
-        lines.join("\n\n")
+        let lines = open.iter().map(|open| match open {
+            Open::Door(door) => words(door, &names),
+            Open::Bid(bid) => bid::words(bid, &names),
+        });
+        lines.collect::<Vec<_>>().join("\n\n")
     })?;
-    if standing.is_empty() {
+    if open.is_empty() {
         out.talk("No door stands open just now.");
     }
     Ok(())
+}
+
+/// Doors and bids of the partner that this person has not answered, by wish and not by age.
+fn open(us: &Space) -> Result<Vec<Open>, Failure> {
+    let mut open: Vec<Open> = standing(us)?.into_iter().map(Open::Door).collect();
+    let bids = between::standing_bids(us, dates::now_ms())?.into_iter();
+    open.extend(bids.filter(StandingBid::waits_for_me).map(Open::Bid));
+    // Stable: doors before bids of the same wish.
+    open.sort_by_key(Open::wish);
+    Ok(open)
 }
 
 /// Openings of the partner that this person has not answered.
@@ -67,21 +139,14 @@ fn standing(us: &Space) -> Result<Vec<Standing>, Failure> {
             });
         }
     }
-    standing.sort_by_key(|door| (order(door.opening.when), door.id));
+    standing.sort_by_key(|door| (door.opening.when, door.id));
     Ok(standing)
-}
-
-fn order(when: When) -> u8 {
-    match when {
-        When::Now => 0,
-        When::Tonight => 1,
-        When::Whenever => 2,
-    }
 }
 
 fn to_json(door: &Standing) -> Value {
     json!({
         "id": doc_id_text(door.id),
+        "kind": Kind::Opening.as_str(),
         "stage": door.opening.stage,
         "need": door.opening.need,
         "when": door.opening.when,

@@ -31,6 +31,7 @@ mod mute;
 mod notes;
 mod on_this_day;
 mod open;
+mod own_word;
 mod page;
 mod pair;
 mod passphrase;

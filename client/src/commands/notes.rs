@@ -3,6 +3,7 @@
 
 use ajar_journal::conversation::Evidence;
 use ajar_journal::opening::Stage;
+use ajar_journal::record;
 use ajar_journal::records::{Felt, OurWord, OwnWord, Response, Weighing};
 use ajar_journal::schema::Kind;
 use ajar_journal::words::{self, Word};
@@ -14,7 +15,7 @@ use crate::context::{Context, Need};
 use crate::names::Author;
 use crate::records::{self, Record};
 use crate::report::Failure;
-use crate::{dates, ids, shelf, terminal};
+use crate::{dates, fading, ids, shelf, terminal};
 
 pub(crate) fn felt(context: &Context, args: &FeltNote) -> Result<(), Failure> {
     let out = context.out;
@@ -79,10 +80,12 @@ pub(crate) fn weigh(context: &Context, args: &Weigh) -> Result<(), Failure> {
         || weighing.fear.is_some()
         || weighing.plan.is_some()
         || weighing.good_hour.is_some();
-    let id = match says {
-        true => Some(shelf::keep(&me, weighing)?),
-        false => None,
-    };
+    let document = says.then(|| fading::new_document(&me, &weighing.on));
+    let document = document.transpose()?;
+    let id = document.as_ref().map(ajar_sync::Document::id);
+    if let Some(document) = document {
+        document.change(move |tx| record::create(tx, &weighing))?;
+    }
     home.close()?;
     let value = json!({
         "id": id.map(doc_id_text),
@@ -151,7 +154,10 @@ pub(super) fn own_words(home: &Home) -> Result<Vec<Word>, Failure> {
     if let Ok(me) = home.space(SpaceKind::Private) {
         for kept in shelf::all::<OwnWord>(&me)? {
             let family = kept.record.family.as_deref().and_then(|it| it.parse().ok());
-            let (id, record) = (kept.id_text(), kept.record);
+            // A built-in word is moved, not doubled.
+            let built_in = words::find(&kept.record.word, &[]).map(|word| word.id().to_owned());
+            let id = built_in.unwrap_or_else(|| kept.id_text());
+            let record = kept.record;
             words.push(Word::new(id, record.word, record.point, family));
         }
     }

@@ -103,7 +103,7 @@ fn to_json(pause: &Pause) -> Value {
 }
 
 /// “pausing, back at 20:40”, and the line.
-fn words(pause: &Pause) -> String {
+pub(super) fn words(pause: &Pause) -> String {
     let back = dates::clock(pause.back_at_ms);
     match &pause.line {
         Some(line) => format!("pausing, back at {back}: {}", displayable_line(line)),

@@ -50,6 +50,7 @@ async fn once(out: Output, home: &Home, timeout: Duration) -> Result<(), Failure
     }
     // Only me first: another device of this person may have left the shared space quietly, or moved
     // it, and then not even a login may be sent.
+    me.as_ref().map(fading::burn_quietly);
     let me_done = maybe(out, me.as_ref(), timeout).await;
     let mut us_done = maybe(out, us.as_ref(), timeout).await;
     if let (Some(us), Some(Ok(changed))) = (&us, &mut us_done)
@@ -208,6 +209,7 @@ async fn watch(out: Output, home: &Home, timeout: Duration) -> Result<(), Failur
     let mut events = us.events();
     if let Some(me) = me {
         // First of all, as in a single exchange.
+        fading::burn_quietly(&me);
         let done = tokio::select! {
             () = stop.asked() => return Ok(()),
             done = exchange(out, &me, timeout.min(GREETING)) => done,
@@ -280,7 +282,7 @@ impl Teller {
             // What was done here is known here.
             SpaceEvent::Document { here: true, .. } => Ok(()),
             SpaceEvent::Document { doc, by, .. } => self.document(doc, by),
-            SpaceEvent::Burned { doc, .. } if fading::is_bid(&self.space, doc)? => Ok(()),
+            SpaceEvent::Burned { doc, .. } if fading::went_by_itself(&self.space, doc)? => Ok(()),
             SpaceEvent::Burned { doc, by } => {
                 let author = Author::of(&self.space, Some(by));
                 let name = self.names.name(author);

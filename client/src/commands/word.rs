@@ -1,4 +1,4 @@
-//! `ajar word`: what words mean between the two.
+//! `ajar word`: what words mean between the two, and words of one's own.
 
 use ajar_journal::records::OurWord;
 use ajar_journal::schema::Kind;
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::book::{parted, word_line};
 use super::deliver::{self, deliver};
+use super::own_word;
 use super::say::{Said, say};
 use crate::cli::{AddWord, One, Word, WordCommand};
 use crate::consents::{self, Proposal};
@@ -31,6 +32,8 @@ pub(crate) fn run(context: &Context, args: &Word) -> Result<(), Failure> {
                 false => "You had not agreed to it; nothing changed.".to_owned(),
             }
         }),
+        WordCommand::Keep(args) => own_word::keep(context, args),
+        WordCommand::Drop(args) => own_word::give_up(context, args),
         WordCommand::List => list(context),
     }
 }
@@ -72,18 +75,26 @@ fn list(context: &Context) -> Result<(), Failure> {
     let out = context.out;
     let home = context.open_home(Need::Home)?;
     let names = Names::of(&home);
-    let us = deliver::us(&home)?;
-    let (ours, waiting) = parted(consents::proposals(&us, |kind| *kind == Kind::OurWord)?);
-    let ours = with_words(&us, ours)?;
-    let waiting = with_words(&us, waiting)?;
+    let own = own_word::of(&home)?;
+    let (ours, waiting) = match deliver::us(&home) {
+        Ok(us) => {
+            let (ours, waiting) = parted(consents::proposals(&us, |kind| *kind == Kind::OurWord)?);
+            (with_words(&us, ours)?, with_words(&us, waiting)?)
+        }
+        Err(failure) if failure.code() == "not-paired" => (Vec::new(), Vec::new()),
+        Err(failure) => return Err(failure),
+    };
     home.close()?;
     if out.json {
         let values = |all: &[(Proposal, OurWord)]| -> Vec<Value> {
             all.iter().map(|one| to_json(one, &names)).collect()
         };
-        return out.json(&json!({"ours": values(&ours), "waiting": values(&waiting)}));
+        let own: Vec<Value> = own.iter().map(own_word::to_json).collect();
+        return out.json(&json!({
+            "ours": values(&ours), "waiting": values(&waiting), "own": own,
+        }));
     }
-    if ours.is_empty() && waiting.is_empty() {
+    if ours.is_empty() && waiting.is_empty() && own.is_empty() {
         out.talk("No words yet: ajar word add WORD MEANING");
     }
     for (one, word) in &ours {
@@ -96,6 +107,9 @@ fn list(context: &Context) -> Result<(), Failure> {
     for (one, word) in &waiting {
         let (short, waits) = (ids::short(one.located.id), one.waits_words());
         out.plain(&format!("{short}  {}  ({waits})", word_line(word)))?;
+    }
+    for kept in &own {
+        out.plain(&own_word::line(kept))?;
     }
     Ok(())
 }

@@ -81,6 +81,17 @@ pub struct Weighing {
 impl Weighing {
     /// How long it is kept, in days.
     pub const DAYS: i64 = 90;
+
+    /// Whether its time is over on a day, and nobody wants it kept. Of days that cannot be read it
+    /// never is.
+    #[must_use]
+    pub fn is_over(&self, today: &str) -> bool {
+        let days = [today, &self.on].map(date::day_number);
+        let [Some(today), Some(on)] = days else {
+            return false;
+        };
+        !self.keep && today - on >= Self::DAYS
+    }
 }
 
 record!(Weighing, about about, texts |_me| Vec::new(), check |me| {
