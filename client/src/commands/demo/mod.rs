@@ -1,6 +1,7 @@
 //! `ajar demo`: the whole of it once, with a real relay and two people with two devices each, every
 //! step a process of its own over real sockets, in a temporary folder.
 
+mod feeling;
 mod process;
 mod relay;
 mod search;
@@ -110,6 +111,15 @@ fn play(
     say("6. Ben opens something too. Ana reads:")?;
     say(&format!("      “{BEN_WRITES}”"))?;
 
+    feeling::play(&ana, &ben)?;
+    say(
+        "7. Ana is worried, and opens the weather of it: a point and a word, not the story. Ben says what he hears:",
+    )?;
+    say(&format!("      “{}”", feeling::HEARD))?;
+    say("   That is it, says Ana, and he answers:")?;
+    say(&format!("      “{}”", feeling::ANSWERED))?;
+    say("   She tells him what helped. How it was for her stays hers.")?;
+
     let (ana_phone, ben_phone) = (
         Person::new(folder, "Ana's phone", interrupt)?,
         Person::new(folder, "Ben's phone", interrupt)?,
@@ -123,7 +133,7 @@ fn play(
         "a second device did not get what the first has",
     )?;
     say(
-        "7. Both add their phones: a code on one device, four words on the other. The phones have everything.",
+        "8. Both add their phones: a code on one device, four words on the other. The phones have everything.",
     )?;
 
     relay.stop()?;
@@ -137,7 +147,7 @@ fn play(
         "without a relay, sync did not say “not yet delivered”",
     )?;
     say(
-        "8. The relay goes away. Both change what they opened; everything is kept, nothing is lost, nothing is delivered yet.",
+        "9. The relay goes away. Both change what they opened; everything is kept, nothing is lost, nothing is delivered yet.",
     )?;
 
     relay.start()?;
@@ -150,7 +160,7 @@ fn play(
     let (ana_holds, ben_holds) = (shared(&at_ana), shared(&at_ben));
     let (on_ana_phone, on_ben_phone) = stage::lists(&ana_phone, &ben_phone)?;
     stage::expect(
-        ana_holds == ben_holds && ana_holds.len() == 2,
+        ana_holds == ben_holds && ana_holds.len() == 3,
         "the two journals are not the same",
     )?;
     stage::expect(
@@ -166,13 +176,23 @@ fn play(
         "Ben's change did not reach Ana",
     )?;
     say(
-        "9. The relay comes back. An exchange each, and all four devices hold the same, word for word.",
+        "10. The relay comes back. An exchange each, and all four devices hold the same, word for word.",
     )?;
 
     relay.stop()?;
     let searched = search::folder(
         &folder.path().join("relay"),
-        &[ANA_WRITES, BEN_WRITES, ANA_ADDS, BEN_ADDS, "By the sea"],
+        &[
+            ANA_WRITES,
+            BEN_WRITES,
+            ANA_ADDS,
+            BEN_ADDS,
+            "By the sea",
+            feeling::KEPT,
+            feeling::HEARD,
+            feeling::ANSWERED,
+            feeling::HELPED,
+        ],
     )?;
     stage::expect(
         searched.bytes > 0,
@@ -183,7 +203,7 @@ fn play(
         "the relay's files hold words of the journal",
     )?;
     say(&format!(
-        "10. Every byte the relay stored ({} KiB in {} files) was searched for their words, as UTF-8, UTF-16, base64 and hex: not there.",
+        "11. Every byte the relay stored ({} KiB in {} files) was searched for their words, as UTF-8, UTF-16, base64 and hex: not there.",
         searched.bytes.div_ceil(1024),
         searched.files
     ))

@@ -130,6 +130,11 @@ impl<'a> Person<'a> {
         ended.status.code().ok_or_else(|| ended.failure())
     }
 
+    /// Runs a command that ends well; what it says.
+    pub(super) fn said(&self, args: &[&str]) -> Result<Value, Failure> {
+        json(&self.start(args)?.end_well()?)
+    }
+
     /// Exchanges with the relay, then lists what both can read.
     pub(super) fn sync_and_list(&self) -> Result<Value, Failure> {
         self.start(&["sync"])?.end_well()?;
