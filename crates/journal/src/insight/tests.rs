@@ -356,7 +356,7 @@ fn marks(n: i64) -> Vec<bodily::BodyMark> {
         Region::Hands,
         Region::Legs,
     ];
-    let mut one = |at| {
+    let one = |at| {
         let region = match numbers.below(5) {
             0 => Region::ALL[usize::try_from(numbers.below(16)).unwrap()],
             _ => often[usize::try_from(numbers.below(6)).unwrap()],
@@ -375,7 +375,7 @@ fn marks(n: i64) -> Vec<bodily::BodyMark> {
             change,
         }
     };
-    (0..n).map(|at| one(at)).collect()
+    (0..n).map(one).collect()
 }
 
 #[test]
