@@ -211,6 +211,11 @@ pub(crate) fn both_wanted_deep_before(us: &Space, day: &str) -> Result<bool, Fai
     })
 }
 
+/// Whether both have the plots about both of them on.
+pub(crate) fn both_want_ours(us: &Space) -> Result<bool, Failure> {
+    both_chose(us, |choices| choices.ours)
+}
+
 fn both_chose(us: &Space, chose: impl Fn(&Choices) -> bool) -> Result<bool, Failure> {
     let partners: Option<Choices> = partners(us, CHOICES)?;
     Ok(own_choices(us)?.as_ref().is_some_and(&chose) && partners.as_ref().is_some_and(&chose))

@@ -8,6 +8,7 @@ mod devices;
 mod doors;
 mod feeling;
 mod import;
+mod insight;
 mod keys;
 mod leaving;
 mod photos;
@@ -40,6 +41,7 @@ pub(crate) use doors::{
 };
 pub(crate) use feeling::Feeling;
 pub(crate) use import::Import;
+pub(crate) use insight::{Insight, InsightCommand, OursChoice};
 pub(crate) use keys::{ChangePassphrase, Lock, Recover, ReplaceWords, Unlock, Words, WordsCommand};
 pub(crate) use leaving::{Close, CloseCommand, End, Erase, Export, ExportFormat, Sure};
 pub(crate) use photos::{Photos, TakePhoto};
@@ -129,6 +131,7 @@ pub(crate) enum Command {
     Mute(Mute),
     Calendar(Calendar),
     Day(Day),
+    Insight(Insight),
     Burn(Burn),
     Sync(Sync),
     Tidy(Tidy),
@@ -469,7 +472,7 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
-    const PROMISED: [&str; 54] = [
+    const PROMISED: [&str; 55] = [
         "agree",
         "answer",
         "bid",
@@ -491,6 +494,7 @@ mod tests {
         "history",
         "import",
         "init",
+        "insight",
         "join",
         "letter",
         "list",

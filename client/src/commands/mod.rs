@@ -21,6 +21,7 @@ mod export;
 mod history;
 mod import;
 mod init;
+mod insight;
 mod join;
 mod letter;
 mod link;
@@ -113,6 +114,7 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<(), Failure> {
         Command::Mute(args) => mute::run(context, args),
         Command::Calendar(args) => calendar::run(context, args),
         Command::Day(args) => day::run(context, args),
+        Command::Insight(args) => insight::run(context, args),
         Command::Burn(args) => burn::run(context, args),
         Command::Tidy(args) => tidy::run(context, args),
         Command::Sync(args) => sync::run(context, args),

@@ -32,7 +32,7 @@ pub(in super::super) fn ours(us: &Space) -> Result<Vec<(String, Question)>, Fail
 }
 
 /// The map as this device has it.
-pub(super) struct View {
+pub(in super::super) struct View {
     pub(super) us: Space,
     /// Only me, if it is open.
     pub(super) me: Option<Space>,
@@ -47,7 +47,7 @@ pub(super) struct View {
 }
 
 impl View {
-    pub(super) fn of(home: &Home) -> Result<Self, Failure> {
+    pub(in super::super) fn of(home: &Home) -> Result<Self, Failure> {
         let us = doors::shared(home)?;
         let me = home.space(SpaceKind::Private).ok();
         let today = dates::today();
@@ -89,7 +89,11 @@ impl View {
 
     /// The day each question was last told, as far as the other may know; with what is kept, if
     /// that is wanted.
-    pub(super) fn told_by(&self, author: Author, with_kept: bool) -> BTreeMap<String, String> {
+    pub(in super::super) fn told_by(
+        &self,
+        author: Author,
+        with_kept: bool,
+    ) -> BTreeMap<String, String> {
         let mut told: BTreeMap<String, String> = BTreeMap::new();
         let mut tell = |question: &str, on: &str| {
             let day = told.entry(question.to_owned()).or_default();
@@ -157,7 +161,7 @@ impl View {
     }
 
     /// All questions in their order, with what is told of them.
-    pub(super) fn flower<'a>(
+    pub(in super::super) fn flower<'a>(
         &'a self,
         told: &'a BTreeMap<String, String>,
     ) -> impl Iterator<Item = (&'a Question, Told, Option<&'a String>)> {

@@ -17,9 +17,9 @@ pub const TITLE: &str = "What did we celebrate?";
 /// Most months drawn, the last of the period.
 pub const MONTHS_MAX: usize = 12;
 
-const HOW: &str = "A sun stands on each day with something you celebrated together, out of what \
-    you have both shown. The last twelve months of the period are drawn; the table goes further \
-    back. Other days are just days.";
+const HOW: &str = "A sun stands on each day of which one of you opened something that the other \
+    celebrated, or wanted to live again. The last twelve months of the period are drawn; the \
+    table goes further back. Other days are just days.";
 
 /// Size of a day, and of a month with what parts it from the next.
 const DAY: i32 = 225;
@@ -82,7 +82,11 @@ pub fn plot(joys: &[Joy], period: &Period) -> Insight {
 
 /// A month in weeks from Monday, a dot for a day and a sun for a joy.
 fn draw_month(svg: &mut Svg, (left, top): (i32, i32), month: &str, days: &BTreeMap<&str, usize>) {
-    let name = format!("{} {}", month_name(month), month.get(..4).unwrap_or_default());
+    let name = format!(
+        "{} {}",
+        month_name(month),
+        month.get(..4).unwrap_or_default()
+    );
     svg.words((left, top), Anchor::Start, &name);
     let Some((number, first)) = date::month(month).zip(date::day_number(month)) else {
         return;
@@ -96,10 +100,7 @@ fn draw_month(svg: &mut Svg, (left, top): (i32, i32), month: &str, days: &BTreeM
             break;
         }
         let at = lead + i32::from(day) - 1;
-        let middle = (
-            left + DAY / 2 + at % 7 * DAY,
-            top + 220 + at / 7 * DAY,
-        );
+        let middle = (left + DAY / 2 + at % 7 * DAY, top + 220 + at / 7 * DAY);
         match days.get(&*date) {
             Some(n) => suns.push((middle, day, *n)),
             None => svg.circle(middle, 14).end(),
@@ -134,7 +135,10 @@ fn draw_sun(svg: &mut Svg, (x, y): (i32, i32), day: u8, n: usize) {
 }
 
 fn summary(joys: &[&Joy], days: usize) -> String {
-    let last = joys.last().map(|joy| in_words(&joy.day)).unwrap_or_default();
+    let last = joys
+        .last()
+        .map(|joy| in_words(&joy.day))
+        .unwrap_or_default();
     let n = counted(joys.len(), "joy", "joys");
     let days = counted(days, "day", "days");
     format!("You celebrated {n} on {days}, the last on {last}.")

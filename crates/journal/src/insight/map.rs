@@ -78,11 +78,14 @@ pub struct Spot {
 
 redacted_debug!(Spot);
 
-/// Draws a map. The period only says for which days it stands; nothing is left out by it.
+/// Draws a map, once a few questions are told. The period only says for which days it stands; nothing is left out by it.
 #[must_use]
 pub fn plot(spots: &[Spot], whose: Whose, period: &Period) -> Insight {
     let (name, title) = (whose.name(), whose.title());
-    let n = spots.len();
+    let n = spots
+        .iter()
+        .filter(|spot| spot.told != Told::Hollow)
+        .count();
     if n < SHOWN_FROM {
         return Insight::TooFew(TooFew {
             name,
@@ -107,7 +110,10 @@ pub fn plot(spots: &[Spot], whose: Whose, period: &Period) -> Insight {
         }
         draw_name(&mut svg, int(petal) * TURN / 8, theme);
     }
-    svg.circle(MIDDLE, 300).fill(Paint::MarkTint).stroke(Paint::Mark).end();
+    svg.circle(MIDDLE, 300)
+        .fill(Paint::MarkTint)
+        .stroke(Paint::Mark)
+        .end();
     draw_key(&mut svg);
     Insight::Plot(Box::new(Plot {
         name,
@@ -160,7 +166,9 @@ fn draw_petal(svg: &mut Svg, angle: i32) {
     for (out, half) in [(1050, 360), (1620, 560)] {
         let (from, to) = (at(angle, out, -half), at(angle, out, half));
         let bend = |side| at(angle, out + half / 4, side * half / 3);
-        let arc = Path::default().to(from.0, from.1).curve(bend(-1), bend(1), to);
+        let arc = Path::default()
+            .to(from.0, from.1)
+            .curve(bend(-1), bend(1), to);
         svg.path(&arc).end();
     }
     svg.close();
@@ -174,7 +182,11 @@ fn draw_spots(svg: &mut Svg, angle: i32, rows: [(i32, usize); 2], told: &[Told])
     let first = (shown / 2).min(inner.1).max(shown.saturating_sub(outer.1));
     let first = if shown <= outer.1.min(3) { 0 } else { first };
     // A single row stands in the middle of its ring.
-    let out = if first == 0 { (inner.0 + outer.0) / 2 } else { outer.0 };
+    let out = if first == 0 {
+        (inner.0 + outer.0) / 2
+    } else {
+        outer.0
+    };
     for (out, told) in [
         (inner.0, told.iter().take(first).collect::<Vec<_>>()),
         (out, told.iter().take(shown).skip(first).collect()),
@@ -226,11 +238,11 @@ fn draw_name(svg: &mut Svg, angle: i32, theme: Theme) {
         301.. => Anchor::Start,
     };
     let name = theme.name();
-    let lines: Vec<&str> = match name.split_once(" and ") {
-        Some((first, _)) if anchor != Anchor::Middle => {
-            let (first, rest) = name.split_at(first.len());
-            vec![first, rest.trim_start()]
-        }
+    // Beside the flower there is room for short lines only.
+    let near_middle = |(at, _): &(usize, &str)| (2 * at).abs_diff(name.len());
+    let gap = name.match_indices(' ').min_by_key(near_middle);
+    let lines: Vec<&str> = match gap.and_then(|(at, _)| name.split_at_checked(at)) {
+        Some((first, rest)) if anchor != Anchor::Middle => vec![first, rest.trim_start()],
         _ => vec![name],
     };
     let up = match y - MIDDLE.1 {
@@ -268,7 +280,6 @@ fn summary(spots: &[&Spot]) -> String {
     let told = with(|told| told.iter().any(|told| *told != Told::Hollow));
     let ageing = with(|told| told.contains(&Told::Ageing));
     let told = match (told.len(), themes.len()) {
-        (0, _) => "Nothing is told yet".to_owned(),
         (some, all) if some == all => "Something is told in every theme".to_owned(),
         _ => format!("Something is told of {}", listed(&told)),
     };
@@ -290,7 +301,11 @@ fn table(spots: &[&Spot]) -> Table {
             spot.depth.number().to_string(),
             displayable_line(&spot.text),
             told.to_owned(),
-            spot.on.as_deref().map(crate::date::day).unwrap_or_default().to_owned(),
+            spot.on
+                .as_deref()
+                .map(crate::date::day)
+                .unwrap_or_default()
+                .to_owned(),
         ]
     });
     let headers = vec!["Theme", "Depth", "Question", "State", "Last told"];

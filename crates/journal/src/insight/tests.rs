@@ -1,8 +1,12 @@
 //! What Ana sees when she looks back. Every picture is compared byte by byte with the one committed
 //! in `tests/insight`; set `AJAR_PLOTS=write` to write them anew, and look at them.
 
+mod ours;
+mod spoken;
+
 use std::path::Path;
 
+use self::ours::{joys, spots, weather};
 use super::*;
 use crate::layers::Region;
 use crate::records::Family;
@@ -352,7 +356,7 @@ fn marks(n: i64) -> Vec<bodily::BodyMark> {
         Region::Hands,
         Region::Legs,
     ];
-    let mut one = |at| {
+    let one = |at| {
         let region = match numbers.below(5) {
             0 => Region::ALL[usize::try_from(numbers.below(16)).unwrap()],
             _ => often[usize::try_from(numbers.below(6)).unwrap()],
@@ -371,7 +375,7 @@ fn marks(n: i64) -> Vec<bodily::BodyMark> {
             change,
         }
     };
-    (0..n).map(|at| one(at)).collect()
+    (0..n).map(one).collect()
 }
 
 #[test]
@@ -398,75 +402,6 @@ fn where_in_the_body() {
     ));
 }
 
-fn weather(n: i64) -> Vec<weather::SharedWeather> {
-    let mut numbers = Numbers(31);
-    let mut point = |valence: i64, arousal: i64| {
-        Point::new(numbers.near(valence, 60), numbers.near(arousal, 60)).unwrap()
-    };
-    let one = |at| weather::SharedWeather {
-        day: day((at * 84 / n + at % 3).min(83)),
-        mine: point(30, -10),
-        theirs: point(10, 20),
-    };
-    (0..n).map(one).collect()
-}
-
-#[test]
-fn the_weather_both_showed() {
-    let draw = |days: &[weather::SharedWeather]| weather::plot(days, ["Ana", "Ben"], &period(84));
-    let plot = same(&weather(26), draw, "weather.svg");
-    says(&plot, "?");
-}
-
-#[test]
-fn joys_both_celebrated() {
-    let joy = |since: i64| joys::Joy {
-        day: day(since),
-        title: format!("number {since}"),
-    };
-    let joys: Vec<_> = [3, 4, 17, 17, 40, 66, 80, 83, 100, 131, 150].map(joy).into();
-    let plot = same(&joys, |joys| joys::plot(joys, &period(160)), "joys.svg");
-    says(&plot, "?");
-}
-
-fn spots() -> Vec<map::Spot> {
-    use crate::questions::{Told, all, told};
-    let mut numbers = Numbers(17);
-    let spot = |question: &crate::questions::Question| {
-        let on = match numbers.below(3 + i64::from(question.depth.number())) {
-            0 | 1 => Some(day(numbers.below(150))),
-            2 => Some("2025-03-01".to_owned()),
-            _ => None,
-        };
-        let mut told = told(on.as_deref(), &day(159), question.theme);
-        let untold = question.theme == crate::questions::Theme::Dreams;
-        if untold {
-            told = Told::Hollow;
-        }
-        map::Spot {
-            theme: question.theme,
-            depth: question.depth,
-            told,
-            on: on.filter(|_| !untold),
-            text: question.text.clone(),
-        }
-    };
-    all().iter().map(spot).collect()
-}
-
-#[test]
-fn what_was_told() {
-    let draw = |spots: &[map::Spot]| map::plot(spots, map::Whose::Mine, &period(160));
-    let plot = same(&spots(), draw, "map.svg");
-    says(&plot, "?");
-    let mut many = spots();
-    for _ in 0..3 {
-        many.extend(many.clone());
-    }
-    let draw = |spots: &[map::Spot]| map::plot(spots, map::Whose::Theirs, &period(160));
-    same(&many, draw, "");
-}
-
 /// Everything Ana could ever look at, with `n` records for each.
 fn everything(n: i64) -> Vec<Insight> {
     let days = period(160);
@@ -481,7 +416,8 @@ fn everything(n: i64) -> Vec<Insight> {
         opened::plot(&stages(n), &days),
         readings::plot(&readings(n), &days),
         weather::plot(&weather(n), ["Ana", "Ben"], &days),
-        map::plot(&spots(), map::Whose::Mine, &days),
+        joys::plot(&joys(&(0..n).collect::<Vec<_>>()), &days),
+        map::plot(&spots(usize::try_from(n).unwrap()), map::Whose::Mine, &days),
     ]
 }
 
@@ -490,21 +426,19 @@ fn three_records_are_too_few_for_any_plot() {
     for insight in everything(3) {
         match insight {
             Insight::TooFew(few) => assert!(few.n <= 3 && few.needed == SHOWN_FROM),
-            Insight::Plot(plot) => assert_eq!(plot.name, "map-mine"),
+            Insight::Plot(plot) => panic!("{} is shown", plot.name),
         }
     }
 }
 
 #[test]
-fn a_long_life_is_still_a_small_picture_soon_drawn() {
+fn a_long_life_is_still_a_small_picture() {
     let felt = summer(100_000);
     let words = ["joy.cheerful", "fear.worried"].map(str::to_owned).to_vec();
-    let started = std::time::Instant::now();
     let mut plots = vec![
         shown(places::plot(&felt, &period(84)), ""),
         shown(moved::plot(&felt, &period(84)), ""),
     ];
-    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
     let mut felt = felt;
     for felt in &mut felt {
         felt.words.clone_from(&words);
@@ -512,80 +446,20 @@ fn a_long_life_is_still_a_small_picture_soon_drawn() {
     plots.push(shown(garden::plot(&felt, &[], &period(84)), ""));
     plots.push(shown(bodily::plot(&marks(100_000), &period(84)), ""));
     plots.push(shown(helped::plot(&answered(100_000), &period(84)), ""));
-    plots.push(shown(responses::plot(&notes(100_000), Some(&stages(100_000)), &period(160)), ""));
+    plots.push(shown(
+        responses::plot(&notes(100_000), Some(&stages(100_000)), &period(160)),
+        "",
+    ));
     plots.push(shown(opened::plot(&stages(100_000), &period(160)), ""));
     plots.push(shown(readings::plot(&readings(100_000), &period(84)), ""));
-    plots.push(shown(weather::plot(&weather(100_000), ["Ana", "Ben"], &period(84)), ""));
+    plots.push(shown(
+        weather::plot(&weather(100_000), ["Ana", "Ben"], &period(84)),
+        "",
+    ));
     assert!(plots.iter().all(|plot| plot.n > 1000));
     let ages = Period::new("0001-01-01", "9999-12-31").unwrap();
     shown(opened::plot(&stages(50), &ages), "");
     shown(moved::plot(&summer(50), &ages), "");
-    let joy = |since| joys::Joy { day: day(since), title: "<b>".to_owned() };
-    let joys: Vec<_> = (0..400).map(joy).collect();
+    let joys = joys(&(0..400).collect::<Vec<_>>());
     shown(joys::plot(&joys, &ages), "");
-}
-
-/// `docs` promise that nobody is summed up, measured or compared. Neither pictures nor sentences nor
-/// what this crate offers to others may speak of it.
-#[test]
-fn nothing_is_scored() {
-    const NEVER: [&str; 12] = [
-        "score", "streak", "rating", "rate", "percent", "%", "average", "rank", "response time",
-        "reply time", "correlat", "compatib",
-    ];
-    let spoken = |text: &str| {
-        let text = text.to_lowercase();
-        let words: Vec<_> = text.split(|c: char| !c.is_alphanumeric() && c != '%').collect();
-        let text = words.join(" ");
-        NEVER.into_iter().find(|never| match *never {
-            // Part of innocent words such as "separate".
-            "rate" | "rank" | "rating" => words.contains(never) || words.contains(&&*format!("{never}s")),
-            _ => text.contains(never),
-        })
-    };
-    for insight in everything(60) {
-        let Insight::Plot(plot) = insight else {
-            panic!("sixty are enough");
-        };
-        let mut texts = vec![plot.name, plot.title, &plot.summary, plot.how];
-        texts.extend(plot.caption);
-        texts.extend(plot.table.headers.iter());
-        texts.extend(plot.table.rows.iter().flatten().map(String::as_str));
-        for text in texts {
-            assert_eq!(spoken(text), None, "{text}");
-        }
-        let read = roxmltree::Document::parse(&plot.svg).unwrap();
-        let texts = read.descendants().filter_map(|node| node.text());
-        for text in texts {
-            assert_eq!(spoken(text), None, "{text}");
-        }
-    }
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
-    let mut seen = 0;
-    while let Some(folder) = folders.pop() {
-        for file in std::fs::read_dir(folder).unwrap() {
-            let path = file.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            for line in std::fs::read_to_string(&path).unwrap().lines() {
-                let line = line.trim();
-                let Some(item) = line.strip_prefix("pub ") else {
-                    continue;
-                };
-                seen += 1;
-                // Names in snake and in camel case fall apart into words.
-                let mut name = String::new();
-                for c in item.replace('_', " ").chars() {
-                    if c.is_uppercase() {
-                        name.push(' ');
-                    }
-                    name.push(c);
-                }
-                assert_eq!(spoken(&name), None, "{}: {line}", path.display());
-            }
-        }
-    }
-    assert!(seen > 200);
 }

@@ -78,10 +78,17 @@ pub fn plot(days: &[SharedWeather], names: [&str; 2], period: &Period) -> Insigh
         };
         let mine = days.iter().filter_map(|day| place(day, day.mine));
         let theirs = days.iter().filter_map(|day| place(day, day.theirs));
-        let [mine, theirs] = [apart(mine.collect(), ribbon), apart(theirs.collect(), ribbon)];
+        let [mine, theirs] = [
+            apart(mine.collect(), ribbon),
+            apart(theirs.collect(), ribbon),
+        ];
         let small = n > 60;
-        marks(&mut svg, Paint::Cool, &theirs, |svg, place| diamond(svg, place, small));
-        marks(&mut svg, Paint::Warm, &mine, |svg, place| circle(svg, place, small));
+        marks(&mut svg, Paint::Cool, &theirs, |svg, place| {
+            diamond(svg, place, small)
+        });
+        marks(&mut svg, Paint::Warm, &mine, |svg, place| {
+            circle(svg, place, small)
+        });
     }
     time_axis(&mut svg, period, LIVELY.y + LIVELY.height + 120);
     Insight::Plot(Box::new(Plot {
@@ -142,9 +149,13 @@ fn diamond(svg: &mut Svg, (x, y): (i32, i32), small: bool) {
 fn draw_names(svg: &mut Svg, [mine, theirs]: &[String; 2]) {
     let y = 240;
     let one = |at| BTreeSet::from([at]);
-    marks(svg, Paint::Warm, &one((LEFT + 40, y)), |svg, at| circle(svg, at, false));
+    marks(svg, Paint::Warm, &one((LEFT + 40, y)), |svg, at| {
+        circle(svg, at, false)
+    });
     svg.words((LEFT + 150, y + 50), Anchor::Start, mine);
-    marks(svg, Paint::Cool, &one((LEFT + 2240, y)), |svg, at| diamond(svg, at, false));
+    marks(svg, Paint::Cool, &one((LEFT + 2240, y)), |svg, at| {
+        diamond(svg, at, false)
+    });
     svg.words((LEFT + 2350, y + 50), Anchor::Start, theirs);
 }
 
