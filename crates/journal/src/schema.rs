@@ -62,6 +62,11 @@ pub const HEIGHT: &str = "height";
 pub const THUMB: &str = "thumb";
 /// Root key of a profile: the name, a string. Key of an original photo: the file's name.
 pub const NAME: &str = "name";
+/// Root key of a record that came out of a file: a map of [`BATCH`] and where it came from
+/// ([`crate::imported`]).
+pub const IMPORTED: &str = "imported";
+/// Key of [`IMPORTED`]: the import it came with, 32 hexadecimal digits.
+pub const BATCH: &str = "batch";
 
 /// Longest title, in characters.
 pub const TITLE_CHARS_MAX: usize = 1000;
