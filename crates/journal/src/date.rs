@@ -50,6 +50,14 @@ pub fn moments(date: &str) -> Option<(i64, i64)> {
     Some((first, first + DAY_STEPS - 1))
 }
 
+/// The day of the week of a date, 0 for Monday. `None` for what is no date.
+#[must_use]
+pub fn weekday(date: &str) -> Option<usize> {
+    let days = moment(day(date))? / DAY_STEPS;
+    // The first of January of the year 1 was a Monday.
+    usize::try_from((days - 1).rem_euclid(7)).ok()
+}
+
 /// The month of a date, `year × 12 + month`.
 pub(crate) fn month(date: &str) -> Option<u32> {
     let (year, month, _) = parts(date)?;
@@ -178,6 +186,19 @@ mod tests {
         assert!(next("1900-02-28", "1900-03-01") && next("2025-12-31", "2026-01-01"));
         assert_eq!(moment("2026-02-29"), None);
         assert_eq!(month("2026-07-01T21:30"), Some(2026 * 12 + 7));
+    }
+
+    #[test]
+    fn every_day_has_its_weekday() {
+        for (date, weekday_of) in [
+            ("0001-01-01", 0),
+            ("1969-07-20", 6),
+            ("2000-02-29T08:00", 1),
+            ("2026-07-01T21:30", 2),
+        ] {
+            assert_eq!(weekday(date), Some(weekday_of), "{date}");
+        }
+        assert_eq!(weekday("2026-02-30"), None);
     }
 
     #[test]
