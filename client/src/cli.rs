@@ -17,7 +17,9 @@ pub(crate) use devices::{
     AddDevice, Device, DeviceCommand, KeepDevice, RemoveDevice, RenameDevice, SpaceName,
 };
 pub(crate) use keys::{ChangePassphrase, Lock, Recover, ReplaceWords, Unlock, Words, WordsCommand};
-pub(crate) use leaving::{Close, CloseCommand, End, Erase, Export, ExportFormat, Sure};
+pub(crate) use leaving::{
+    Close, CloseCommand, End, Erase, Export, ExportFormat, Import, ImportFormat, Sure,
+};
 pub(crate) use photos::{Photos, TakePhoto};
 pub(crate) use relay::{AcceptRelay, MoveRelay, Relay, RelayCommand};
 
@@ -91,6 +93,7 @@ pub(crate) enum Command {
     Words(Words),
     Recover(Recover),
     Export(Export),
+    Import(Import),
     Close(Close),
     Erase(Erase),
     Demo(Demo),
@@ -388,7 +391,7 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
-    const PROMISED: [&str; 27] = [
+    const PROMISED: [&str; 28] = [
         "burn",
         "close",
         "demo",
@@ -398,6 +401,7 @@ mod tests {
         "erase",
         "export",
         "history",
+        "import",
         "init",
         "join",
         "list",

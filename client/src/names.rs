@@ -80,6 +80,11 @@ impl Names {
         &self.own
     }
 
+    /// The partner's name, if it is known.
+    pub(crate) fn known_partner(&self) -> Option<&str> {
+        self.partner.as_deref()
+    }
+
     pub(crate) fn partner(&self) -> &str {
         self.partner.as_deref().unwrap_or("your partner")
     }

@@ -11,6 +11,7 @@ mod erase;
 mod evidence;
 mod export;
 mod history;
+mod import_ajar;
 mod init;
 mod join;
 mod link;
@@ -35,7 +36,7 @@ use std::time::{Duration, Instant};
 
 use ajar_sync::{ConnectError, Error, Misuse, Space, Synced};
 
-use crate::cli::Command;
+use crate::cli::{Command, Import, ImportFormat};
 use crate::context::Context;
 use crate::names::space_word;
 use crate::output::Output;
@@ -75,8 +76,25 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<(), Failure> {
         Command::Close(args) => close::run(context, args),
         Command::Erase(args) => erase::run(context, args),
         Command::Export(args) => export::run(context, args),
+        Command::Import(args) => import(context, args),
         Command::Relay(args) => relay::run(context, args),
         Command::Demo(args) => demo::run(context, args),
+    }
+}
+
+/// Brings in a file, of whatever kind it is.
+fn import(context: &Context, args: &Import) -> Result<(), Failure> {
+    match args.format {
+        None if args.file.is_file() && !import_ajar::is_one(&args.file) => {
+            let name = args.file.display().to_string();
+            let name = ajar_journal::text::displayable_line(&name);
+            Err(Failure::fixable(
+                "import-file",
+                format!("{name} is nothing that can be brought in."),
+            )
+            .hint("Name an archive that `ajar export FILE.zip` wrote."))
+        }
+        None | Some(ImportFormat::Ajar) => import_ajar::run(context, &args.file, args.dry_run),
     }
 }
 
