@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use ajar_journal::imported::{self, Origin};
 use ajar_journal::query::{Filter, Item};
 use ajar_journal::summary::{Line, UNREADABLE, fold};
 use ajar_journal::{date, query};
@@ -29,6 +30,8 @@ struct Listed {
     id: DocId,
     space: Space,
     author: Author,
+    /// Whose it is that came out of an archive and is somebody else's.
+    by: Option<String>,
     versions: bool,
 }
 
@@ -134,6 +137,7 @@ fn select(space: &Space, wanted: &Wanted) -> Result<Vec<(Listed, Item)>, Failure
             id: row.doc,
             space: space.clone(),
             author: Author::of(space, row.owner),
+            by: line.imported.as_ref().and_then(by),
             versions: line.versions,
         };
         let item = if line.cut {
@@ -148,6 +152,11 @@ fn select(space: &Space, wanted: &Wanted) -> Result<Vec<(Listed, Item)>, Failure
     Ok(found)
 }
 
+/// Who wrote what came out of an archive, where that was somebody else.
+fn by(origin: &Origin) -> Option<String> {
+    (origin.author != imported::Author::Me).then(|| origin.who().to_owned())
+}
+
 /// Whether a record may be one of those asked for, as far as its row tells.
 fn may_match(filter: &query::Filter, row: &TableRow) -> bool {
     match Line::decode(&row.head) {
@@ -159,25 +168,22 @@ fn may_match(filter: &query::Filter, row: &TableRow) -> bool {
 impl Listed {
     /// The record itself; `None` when it cannot be read.
     fn located(&self) -> Result<Option<Located>, Failure> {
-        let record = match records::read(&self.space.document(self.id)) {
+        let document = self.space.document(self.id);
+        let record = match records::read(&document) {
             Ok(Content::Record(record)) => record,
             Ok(Content::Other | Content::Unreadable(_)) => return Ok(None),
             // A damaged place on the disk takes one record, not the others.
             Err(failure) if records::is_damage(&failure) => return Ok(None),
             Err(failure) => return Err(failure),
         };
-        Ok(Some(Located {
-            id: self.id,
-            space: self.space.kind(),
-            author: self.author,
-            record,
-        }))
+        Located::new(&document, &self.space, self.author, record).map(Some)
     }
 }
 
 /// One line: id, day, where or who, heading.
 fn line(item: &Item, listed: &Listed, names: &Names, both: bool) -> String {
     let who = match (listed.space.kind(), listed.author) {
+        (SpaceKind::Private, _) if listed.by.is_some() => listed.by.clone(),
         (SpaceKind::Private, _) => both.then(|| space_name(SpaceKind::Private).to_owned()),
         (SpaceKind::Shared, Author::Me) => Some("you opened".to_owned()),
         (SpaceKind::Shared, author) => Some(names.name(author).to_owned()),

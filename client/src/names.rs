@@ -1,5 +1,6 @@
 //! How people and spaces are called, on a screen and in JSON.
 
+use ajar_journal::imported::{self, Origin};
 use ajar_journal::text::displayable_line;
 use ajar_sync::{DeviceId, Home, PartyId, Space, SpaceKind};
 
@@ -106,6 +107,15 @@ impl Author {
             Some(party) if party == space.own_party() => Self::Me,
             Some(_) => Self::Partner,
             None => Self::Both,
+        }
+    }
+
+    /// Whose something was that came out of an archive.
+    pub(crate) fn before(origin: &Origin) -> Self {
+        match origin.author {
+            imported::Author::Me => Self::Me,
+            imported::Author::Partner => Self::Partner,
+            imported::Author::Both => Self::Both,
         }
     }
 

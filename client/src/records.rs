@@ -1,6 +1,7 @@
 //! Entries and openings as the commands meet them, whatever space they are in.
 
 use ajar_journal::entry::{self, Entry};
+use ajar_journal::imported;
 use ajar_journal::opening::{self, Opening};
 use ajar_journal::query::Item;
 use ajar_journal::records::{self as journal_records, Facts};
@@ -111,17 +112,43 @@ pub(crate) struct Located {
     pub(crate) id: DocId,
     pub(crate) space: SpaceKind,
     pub(crate) author: Author,
+    /// What its author is called, if an archive it came out of says so.
+    pub(crate) author_name: Option<String>,
     pub(crate) record: Record,
 }
 
 impl Located {
+    /// A record in a document. What came out of an archive keeps who wrote it.
+    pub(crate) fn new(
+        document: &Document,
+        space: &Space,
+        owner: Author,
+        record: Record,
+    ) -> Result<Self, Failure> {
+        let origin = document.read(imported::origin_of)?;
+        let author = origin.as_ref().map(Author::before);
+        Ok(Self {
+            id: document.id(),
+            space: space.kind(),
+            author: author.unwrap_or(owner),
+            author_name: origin.map(|origin| origin.who().to_owned()),
+            record,
+        })
+    }
+
+    /// What its author is called.
+    pub(crate) fn author_name<'a>(&'a self, names: &'a Names) -> &'a str {
+        let before = self.author_name.as_deref();
+        before.unwrap_or_else(|| names.name(self.author))
+    }
+
     /// The shape `list` and `show` promise to scripts.
     pub(crate) fn to_json(&self, names: &Names) -> Value {
         let mut value = json!({
             "id": doc_id_text(self.id),
             "space": space_word(self.space),
             "author": self.author.word(),
-            "author_name": names.name(self.author),
+            "author_name": self.author_name(names),
             "kind": self.record.kind().as_str(),
             "date": self.record.date(),
             "title": self.record.title(),
@@ -181,13 +208,12 @@ pub(crate) fn is_damage(failure: &Failure) -> bool {
 pub(crate) fn all(space: &Space) -> Result<(Vec<Located>, usize), Failure> {
     let (mut records, mut unreadable) = (Vec::new(), 0);
     for info in space.documents()? {
-        match read(&space.document(info.id)) {
-            Ok(Content::Record(record)) => records.push(Located {
-                id: info.id,
-                space: space.kind(),
-                author: Author::of(space, info.owner),
-                record,
-            }),
+        let document = space.document(info.id);
+        match read(&document) {
+            Ok(Content::Record(record)) => {
+                let owner = Author::of(space, info.owner);
+                records.push(Located::new(&document, space, owner, record)?);
+            }
             Ok(Content::Other) => {}
             Ok(Content::Unreadable(_)) => unreadable += 1,
             // A damaged place on the disk takes one record, not the others.
@@ -215,13 +241,9 @@ impl Found {
 
     /// The record in it.
     pub(crate) fn located(&self) -> Result<Located, Failure> {
-        match read(&self.document())? {
-            Content::Record(record) => Ok(Located {
-                id: self.info.id,
-                space: self.space.kind(),
-                author: self.author(),
-                record,
-            }),
+        let document = self.document();
+        match read(&document)? {
+            Content::Record(record) => Located::new(&document, &self.space, self.author(), record),
             Content::Other => Err(Failure::fixable(
                 "other-kind",
                 "This is neither an entry nor an opening.",
@@ -260,6 +282,7 @@ mod tests {
             id: DocId([7; 16]),
             space: SpaceKind::Private,
             author: Author::Me,
+            author_name: None,
             record: Record::Entry(Entry {
                 title: Some("Rain".to_owned()),
                 title_others: Vec::new(),
@@ -309,6 +332,7 @@ mod tests {
             id: DocId([8; 16]),
             space: SpaceKind::Shared,
             author: Author::Partner,
+            author_name: None,
             record: Record::Opening(Opening {
                 stage: opening::Stage::Room,
                 title: None,

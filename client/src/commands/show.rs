@@ -168,7 +168,12 @@ fn words(located: &Located, names: &Names, open: &[String]) -> String {
 fn head(id: DocId, located: &Located, names: &Names) -> String {
     let date = displayable_line(&located.record.date().replacen('T', " ", 1));
     let place = match (located.space, located.author) {
-        (SpaceKind::Private, _) => space_name(located.space).to_owned(),
+        (SpaceKind::Private, Author::Me) => space_name(located.space).to_owned(),
+        (SpaceKind::Private, _) => format!(
+            "{}, written by {}",
+            space_name(located.space),
+            located.author_name(names)
+        ),
         (SpaceKind::Shared, Author::Me) => "opened by you".to_owned(),
         (SpaceKind::Shared, author) => format!("opened by {}", names.name(author)),
     };

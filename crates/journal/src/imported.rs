@@ -15,6 +15,7 @@
 //!   without      map: photos that the archive did not have, as it named them; not there if none
 //! ```
 
+use automerge::{ROOT, ReadDoc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -22,7 +23,7 @@ use crate::layers::words;
 use crate::record::is_id;
 use crate::schema;
 use crate::text::is_plain;
-use crate::tree::Fields;
+use crate::tree::{self, Fields};
 
 words! {
     /// A space, as whoever exported it had it.
@@ -74,6 +75,14 @@ pub struct Imported {
 }
 
 crate::redacted_debug!(Origin, Imported);
+
+/// Where a record that came out of an archive stood before; `None` for any other.
+pub fn origin_of<D: ReadDoc>(doc: &D) -> Option<Origin> {
+    // Most have no such key, and are not read as a whole for it.
+    doc.get(ROOT, schema::IMPORTED).ok()??;
+    let fields = tree::read(doc).ok()?;
+    Imported::of(&fields).map(|mark| mark.origin)
+}
 
 const ID: &str = "id";
 const BEFORE: &str = "before";

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{photo, show};
 use crate::cli::{Export, ExportFormat};
 use crate::context::{Context, Need};
-use crate::names::{Names, space_name};
+use crate::names::{Author, Names, space_name};
 use crate::new_file::NewFile;
 use crate::output::Output;
 use crate::records::{self, Located, Record};
@@ -224,6 +224,11 @@ fn markdown(all: &[Located], names: &Names, photos: Option<&Taken>) -> String {
             None => text.push_str(&day),
         }
         let place = match located.space {
+            SpaceKind::Private if located.author != Author::Me => format!(
+                "{}, written by {}",
+                space_name(SpaceKind::Private),
+                located.author_name(names)
+            ),
             SpaceKind::Private => space_name(SpaceKind::Private).to_owned(),
             SpaceKind::Shared => format!("opened by {}", names.name(located.author)),
         };
