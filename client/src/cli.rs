@@ -1,7 +1,13 @@
 //! The commands, their options and their help.
 
+mod between;
+mod book;
 mod burning;
+mod days;
 mod devices;
+mod doors;
+mod feeling;
+mod import;
 mod keys;
 mod leaving;
 mod photos;
@@ -10,16 +16,32 @@ mod relay;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use between::{
+    AnswerBid, AnswerMap, CheckGuess, Daily, Deep, GuessMap, MakeBid, Map, MapCommand, Room,
+    RoomChoice, SkipMap, StillTrue, TakePause, TuneIn,
+};
+pub(crate) use book::{
+    AddWord, Agree, AgreeCommand, Book, BookCommand, ChangeAgreement, EditPassage, Letter,
+    LetterCommand, NewAgreement, NewMilestone, NewPage, One, PageCommand, Patience, ReadLetter,
+    RecallLetter, ShowOne, Word, WordCommand, WriteLetter, WritePassage,
+};
 pub(crate) use burning::{Burn, Tidy};
+pub(crate) use days::{
+    Calendar, Day, DoRitual, Mute, MuteCommand, NewRitual, OnThisDay, Ritual, RitualCommand, Switch,
+};
 pub(crate) use devices::{
     AddDevice, Device, DeviceCommand, KeepDevice, RemoveDevice, RenameDevice, SpaceName,
 };
-pub(crate) use keys::{ChangePassphrase, Lock, Recover, ReplaceWords, Unlock, Words, WordsCommand};
-pub(crate) use leaving::{
-    Close, CloseCommand, End, Erase, Export, ExportFormat, Import, ImportFormat, Sure,
+pub(crate) use doors::{
+    CheckReflection, Doors, FeltNote, Open, Reflect, Reply, See, TakeBack, ThankFor, Wait, Weigh,
+    WordsFor,
 };
+pub(crate) use feeling::Feeling;
+pub(crate) use import::{Import, ImportFormat};
+pub(crate) use keys::{ChangePassphrase, Lock, Recover, ReplaceWords, Unlock, Words, WordsCommand};
+pub(crate) use leaving::{Close, CloseCommand, End, Erase, Export, ExportFormat, Sure};
 pub(crate) use photos::{Photos, TakePhoto};
 pub(crate) use relay::{AcceptRelay, MoveRelay, Relay, RelayCommand};
 
@@ -74,13 +96,39 @@ pub(crate) enum Command {
     Join(Join),
     Device(Device),
     Write(Write),
+    WordsFor(WordsFor),
+    Weigh(Weigh),
     Open(Open),
+    TakeBack(TakeBack),
+    Doors(Doors),
+    See(See),
+    Reflect(Reflect),
+    Check(CheckReflection),
+    Reply(Reply),
+    Felt(FeltNote),
+    Thanks(ThankFor),
+    Bid(MakeBid),
+    Answer(AnswerBid),
+    Capacity(Room),
+    Pause(TakePause),
+    Tune(TuneIn),
+    Question(Daily),
+    Map(Map),
     List(List),
     Search(Search),
     Show(Show),
     Edit(Edit),
     Photo(TakePhoto),
     History(History),
+    Book(Book),
+    Word(Word),
+    Agree(Agree),
+    Letter(Letter),
+    Ritual(Ritual),
+    OnThisDay(OnThisDay),
+    Mute(Mute),
+    Calendar(Calendar),
+    Day(Day),
     Burn(Burn),
     Sync(Sync),
     Tidy(Tidy),
@@ -173,13 +221,15 @@ pub(crate) struct Join {
 /// opens ($VISUAL or $EDITOR), or type and end with Ctrl-D.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:  ajar write\n           echo 'It rained all day.' | ajar write --title Rain -\n           ajar write --photo sunset.jpg 'The sea, at last.'\n\n\
+    after_help = "Examples:  ajar write\n           echo 'It rained all day.' | ajar write --title Rain -\n           ajar write --photo sunset.jpg 'The sea, at last.'\n           ajar write --point -0.5,0.75 --word worried --body chest:-1:tight\n\n\
                   What is given on the command line stays in your shell's history, and others who use this computer\n\
                   can see it while the command runs: - reads it from the terminal or standard input instead."
 )]
 pub(crate) struct Write {
     #[command(flatten)]
     pub(crate) about: About,
+    #[command(flatten)]
+    pub(crate) feeling: Feeling,
     #[command(flatten)]
     pub(crate) photos: Photos,
     /// The text; - reads it from standard input
@@ -201,34 +251,11 @@ pub(crate) struct About {
     pub(crate) tags: Vec<String>,
 }
 
-/// Open an entry to your partner
-///
-/// Shows exactly what your partner will get, asks, and gives them a copy. Your entry, its tags,
-/// its time and its earlier versions stay with you.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:  ajar open 3f2a --stage room --preview\n           ajar open 3f2a --stage room"
-)]
-pub(crate) struct Open {
-    /// The entry: at least the first four characters of its id
-    pub(crate) id: String,
-    /// How far: this version opens the whole room (title, day, text and photos)
-    #[arg(long)]
-    pub(crate) stage: String,
-    /// Only show what your partner would get
-    #[arg(long)]
-    pub(crate) preview: bool,
-    /// Do not ask. The price: what your partner has received cannot be unread
-    #[arg(long)]
-    pub(crate) yes: bool,
-    /// Seconds to wait for the relay [default: 10]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10", hide_default_value = true)]
-    pub(crate) timeout: Duration,
-}
-
 /// List what you kept and what stands open between you
 #[derive(Debug, Args)]
-#[command(after_help = "Example:  ajar list --us --since 2026-07-01")]
+#[command(
+    after_help = "Examples:  ajar list --us --since 2026-07-01\n           ajar list --author partner --has-photo"
+)]
 pub(crate) struct List {
     /// Only what only you can read
     #[arg(long, conflicts_with = "us")]
@@ -245,9 +272,20 @@ pub(crate) struct List {
     /// With this tag; - asks for it
     #[arg(long)]
     pub(crate) tag: Option<String>,
-    /// Of this kind: entry or opening
+    /// Of this kind: entry, opening, page or letter
     #[arg(long)]
     pub(crate) kind: Option<String>,
+    /// Only what you wrote, or what your partner wrote
+    #[arg(
+        long,
+        value_name = "me|partner",
+        value_enum,
+        hide_possible_values = true
+    )]
+    pub(crate) author: Option<Who>,
+    /// Only with photos or files
+    #[arg(long)]
+    pub(crate) has_photo: bool,
     /// At most so many
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
@@ -258,7 +296,9 @@ pub(crate) struct List {
 /// Looks at titles, texts and tags; all words must occur, also as parts of longer ones. Capital or small
 /// letters are the same. What is found is not written anywhere.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:  ajar search rain\n           ajar search --me sea october")]
+#[command(
+    after_help = "Examples:  ajar search rain\n           ajar search --me sea october\n           ajar search --author partner --since 2026-07-01 harbour"
+)]
 pub(crate) struct Search {
     /// The words; - asks for them, or reads a line of standard input
     #[arg(value_name = "TEXT|-", required = true)]
@@ -269,9 +309,39 @@ pub(crate) struct Search {
     /// Only what both of you can read
     #[arg(long)]
     pub(crate) us: bool,
+    /// From this day on
+    #[arg(long, value_name = "DAY")]
+    pub(crate) since: Option<String>,
+    /// Up to and including this day
+    #[arg(long, value_name = "DAY")]
+    pub(crate) until: Option<String>,
+    /// With this tag; - asks for it
+    #[arg(long)]
+    pub(crate) tag: Option<String>,
+    /// Of this kind: entry, opening, page, passage, letter, milestone, agreement, our-word, ritual …
+    #[arg(long)]
+    pub(crate) kind: Option<String>,
+    /// Only what you wrote, or what your partner wrote
+    #[arg(
+        long,
+        value_name = "me|partner",
+        value_enum,
+        hide_possible_values = true
+    )]
+    pub(crate) author: Option<Who>,
+    /// Only with photos or files
+    #[arg(long)]
+    pub(crate) has_photo: bool,
     /// At most so many
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
+}
+
+/// One of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Who {
+    Me,
+    Partner,
 }
 
 /// Show one entry or opening
@@ -302,6 +372,14 @@ pub(crate) struct Edit {
     /// All the tags it should have, or -; '' alone takes them away
     #[arg(long = "tag", value_name = "TAG")]
     pub(crate) tags: Vec<String>,
+    #[command(flatten)]
+    pub(crate) feeling: Feeling,
+    /// One to come back to; again to take the star away
+    #[arg(long)]
+    pub(crate) star: bool,
+    /// Let it rest: it does not come back by itself; again to wake it
+    #[arg(long)]
+    pub(crate) rest: bool,
     #[command(flatten)]
     pub(crate) photos: Photos,
     /// The number of a photo to take away, as `ajar show` lists it; repeat for more
@@ -391,34 +469,60 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
-    const PROMISED: [&str; 28] = [
+    const PROMISED: [&str; 54] = [
+        "agree",
+        "answer",
+        "bid",
+        "book",
         "burn",
+        "calendar",
+        "capacity",
+        "check",
         "close",
+        "day",
         "demo",
         "device",
         "doctor",
+        "doors",
         "edit",
         "erase",
         "export",
+        "felt",
         "history",
         "import",
         "init",
         "join",
+        "letter",
         "list",
         "lock",
+        "map",
+        "mute",
+        "on-this-day",
         "open",
         "pair",
         "passphrase",
+        "pause",
         "photo",
+        "question",
         "recover",
+        "reflect",
         "relay",
+        "reply",
+        "ritual",
         "search",
+        "see",
         "show",
         "status",
         "sync",
+        "take-back",
+        "thanks",
         "tidy",
+        "tune",
         "unlock",
+        "weigh",
+        "word",
         "words",
+        "words-for",
         "write",
     ];
 

@@ -24,6 +24,11 @@ pub(crate) struct Composed {
 }
 
 impl Composed {
+    /// No words at all.
+    pub(crate) fn nothing() -> Self {
+        Self::plain(String::new())
+    }
+
     fn plain(text: String) -> Self {
         Self { text, draft: None }
     }

@@ -1,5 +1,7 @@
 //! Days as people type them, and times as people read them.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::time::SystemTime;
 
 use ajar_journal::Invalid;
@@ -74,6 +76,31 @@ fn parse(text: &str, now: &Zoned) -> Result<String, Invalid> {
     Ok(written)
 }
 
+/// Most time zones that are remembered: far more than a person has been in.
+const ZONES_MAX: usize = 1000;
+
+/// Time zones by their IANA names, as this system knows them.
+#[derive(Default)]
+pub(crate) struct Zones(RefCell<HashMap<String, Option<TimeZone>>>);
+
+impl Zones {
+    /// The local day and time at a moment, `2026-07-01T21:30`; `None` when there is no such zone
+    /// or time.
+    pub(crate) fn local(&self, at_ms: i64, zone: &str) -> Option<String> {
+        let at = Timestamp::from_millisecond(at_ms).ok()?;
+        let mut known = self.0.borrow_mut();
+        if known.len() >= ZONES_MAX && !known.contains_key(zone) {
+            return None;
+        }
+        let found = known.entry(zone.to_owned()).or_insert_with(|| match zone {
+            "UTC" | "GMT" | "Etc/UTC" => Some(TimeZone::UTC),
+            _ => TimeZone::get(zone).ok(),
+        });
+        let local = at.to_zoned(found.clone()?);
+        Some(local.strftime("%Y-%m-%dT%H:%M").to_string())
+    }
+}
+
 /// Whether a day is still to come here; somewhere it may be tomorrow already.
 pub(crate) fn is_to_come(date: &str) -> bool {
     comes_after(date, &Zoned::now())
@@ -93,6 +120,45 @@ pub(crate) fn local(at_ms: i64) -> String {
             .strftime("%Y-%m-%d %H:%M")
             .to_string(),
         Err(_) => "an unknown time".to_owned(),
+    }
+}
+
+/// The days from `count` before a moment to the day after it, which is a day somewhere already.
+pub(crate) fn days_before(at_ms: i64, count: i64) -> Vec<String> {
+    let Ok(at) = Timestamp::from_millisecond(at_ms) else {
+        return Vec::new();
+    };
+    let day = at.to_zoned(TimeZone::UTC).date();
+    let days = (-1..=count).filter_map(|back| day.checked_sub(back.days()).ok());
+    days.map(|day| day.strftime("%Y-%m-%d").to_string())
+        .collect()
+}
+
+/// The next time that a clock here shows this time of day, in milliseconds since 1970.
+pub(crate) fn next_time(typed: &str) -> Result<i64, Failure> {
+    next_after(typed, &Zoned::now()).ok_or_else(|| {
+        let typed = ajar_journal::text::displayable_line(typed);
+        Failure::fixable("bad-time", format!("“{typed}” is no time of day."))
+            .hint("Write hours and minutes, as in 20:40.")
+    })
+}
+
+fn next_after(typed: &str, now: &Zoned) -> Option<i64> {
+    let time = jiff::civil::Time::strptime("%H:%M", typed.trim()).ok()?;
+    let today = now.with().time(time).build().ok()?;
+    let next = match today > *now {
+        true => today,
+        false => today.checked_add(1.day()).ok()?,
+    };
+    Some(next.timestamp().as_millisecond())
+}
+
+/// The time of day of a moment where this device is; with the day, if that is not today.
+pub(crate) fn clock(at_ms: i64) -> String {
+    let local = local(at_ms);
+    match local.split_once(' ') {
+        Some((day, time)) if day == today() => time.to_owned(),
+        _ => local,
     }
 }
 
@@ -161,6 +227,34 @@ mod tests {
         assert_eq!(at(" 2026-07-01 ").unwrap(), "2026-07-01");
         assert_eq!(at("2026-07-01T21:30").unwrap(), "2026-07-01T21:30");
         assert_eq!(at("2026-07-01 21:30").unwrap(), "2026-07-01T21:30");
+    }
+
+    #[test]
+    fn a_moment_is_told_as_the_clock_on_the_wall_told_it() {
+        let zones = Zones::default();
+        let local = |at_ms, zone| zones.local(at_ms, zone);
+        assert_eq!(local(0, "UTC").as_deref(), Some("1970-01-01T00:00"));
+        let summer = 1_719_873_000_000;
+        let berlin = local(summer, "Europe/Berlin");
+        assert_eq!(berlin.as_deref(), Some("2024-07-02T00:30"));
+        let kathmandu = local(summer, "Asia/Kathmandu");
+        assert_eq!(kathmandu.as_deref(), Some("2024-07-02T04:15"));
+        for nowhere in ["", "Mars/Olympus", "../../etc/passwd", "/etc/localtime"] {
+            assert_eq!(local(summer, nowhere), None, "{nowhere}");
+        }
+        assert_eq!(local(i64::MAX, "UTC"), None);
+    }
+
+    #[test]
+    fn a_time_of_day_is_the_next_one() {
+        let now = jiff::civil::date(2026, 12, 31).at(20, 30, 0, 0);
+        let now = now.to_zoned(TimeZone::UTC).unwrap();
+        let after = |typed| next_after(typed, &now).and_then(utc);
+        assert_eq!(after("20:40").as_deref(), Some("2026-12-31T20:40:00Z"));
+        assert_eq!(after("20:30").as_deref(), Some("2027-01-01T20:30:00Z"));
+        for wrong in ["", "24:00", "20", "20:60", "soon", "20:40:00"] {
+            assert_eq!(after(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -4,14 +4,17 @@
 //! are a table ([`report`]). Nothing secret is taken from the argument list.
 
 mod beginning;
+mod between;
 mod burns;
 mod cli;
 mod commands;
 mod compose;
+mod consents;
 mod context;
 mod dates;
 mod devices;
 mod dirs;
+mod fading;
 mod harden;
 mod ids;
 mod lines;
@@ -22,8 +25,10 @@ mod output;
 pub mod photo;
 mod records;
 pub mod report;
+mod shelf;
 mod summaries;
 mod terminal;
+mod thread;
 mod unlock;
 mod words;
 

@@ -5,34 +5,37 @@ use std::collections::HashMap;
 
 use ajar_journal::imported::{self, Origin};
 use ajar_journal::query::{Filter, Item};
+use ajar_journal::schema::Kind;
 use ajar_journal::summary::{Line, UNREADABLE, fold};
 use ajar_journal::{date, query};
-use ajar_sync::{DocId, Error, Home, RowQuery, Space, SpaceKind, TableRow};
+use ajar_sync::{DocId, Error, Home, PartyId, RowQuery, Space, SpaceKind, TableRow};
 use serde_json::Value;
 
 use crate::context::{Context, Need};
 use crate::names::{Author, Names, space_name};
 use crate::records::{Content, Located};
 use crate::report::Failure;
-use crate::{dates, ids, names, records};
+use crate::{between, dates, ids, names, records};
 
 /// What a person asked for.
 pub(crate) struct Wanted {
     pub(crate) me: bool,
     pub(crate) us: bool,
     pub(crate) filter: Filter,
+    pub(crate) author: Option<Author>,
     /// All of these occur in it.
     pub(crate) words: Vec<String>,
 }
 
 /// One record of a list.
-struct Listed {
-    id: DocId,
-    space: Space,
-    author: Author,
+pub(crate) struct Listed {
+    pub(crate) id: DocId,
+    pub(crate) space: Space,
+    pub(crate) author: Author,
     /// Whose it is that came out of an archive and is somebody else's.
     by: Option<String>,
     versions: bool,
+    owner: Option<PartyId>,
 }
 
 /// Prints what is wanted; `nothing` when that is nothing.
@@ -91,7 +94,7 @@ pub(crate) fn print(context: &Context, wanted: &Wanted, nothing: &str) -> Result
 }
 
 /// The spaces asked for. A missing one is an error only if it was asked for by name.
-fn spaces(home: &Home, wanted: &Wanted) -> Result<Vec<Space>, Failure> {
+pub(crate) fn spaces(home: &Home, wanted: &Wanted) -> Result<Vec<Space>, Failure> {
     Ok(if wanted.me {
         vec![home.space(SpaceKind::Private)?]
     } else if wanted.us {
@@ -114,19 +117,26 @@ fn count_unreadable(space: &Space) -> Result<usize, Failure> {
 }
 
 /// The records of a space that match; a few more than the limit where dates are the same.
-fn select(space: &Space, wanted: &Wanted) -> Result<Vec<(Listed, Item)>, Failure> {
+pub(crate) fn select(space: &Space, wanted: &Wanted) -> Result<Vec<(Listed, Item)>, Failure> {
     let filter = &wanted.filter;
     let bound = |date: &Option<String>| date.as_deref().and_then(date::moments);
-    // What matches a tag or a kind is only known of rows that were read, so they do not count.
-    let exact = filter.tag.is_none() && filter.kind.is_none();
+    // What matches a tag or a kind, and what is gone, is only known of rows that were read, so they
+    // do not count.
+    let exact = filter.tag.is_none() && filter.kind.is_none() && !filter.all_kinds;
     let limit = filter.limit.filter(|_| exact);
     let conditions = filter.clone();
+    let wanted_author = wanted.author;
+    // Looked up before: a filter must not ask the space it is called by.
+    let own = space.own_party();
     let rows = space.rows(RowQuery {
         from: bound(&filter.since).map_or(i64::MIN, |(first, _)| first),
         to: bound(&filter.until).map_or(UNREADABLE - 1, |(_, last)| last),
         limit: limit.unwrap_or(usize::MAX),
         words: wanted.words.iter().map(|word| fold(word)).collect(),
-        filter: Some(Box::new(move |row| may_match(&conditions, row))),
+        filter: Some(Box::new(move |row| {
+            let by = Author::by(own, row.owner);
+            wanted_author.is_none_or(|author| author == by) && may_match(&conditions, row)
+        })),
     })?;
     let mut found = Vec::new();
     for row in rows {
@@ -137,9 +147,13 @@ fn select(space: &Space, wanted: &Wanted) -> Result<Vec<(Listed, Item)>, Failure
             id: row.doc,
             space: space.clone(),
             author: Author::of(space, row.owner),
-            by: line.imported.as_ref().and_then(by),
+            by: line.origin.as_ref().and_then(by),
             versions: line.versions,
+            owner: row.owner,
         };
+        if between::may_go(line.kind()) && between::is_gone(space, listed.id, listed.author)? {
+            continue;
+        }
         let item = if line.cut {
             // The record has what was too long for its row.
             let located = listed.located()?;
@@ -167,7 +181,7 @@ fn may_match(filter: &query::Filter, row: &TableRow) -> bool {
 
 impl Listed {
     /// The record itself; `None` when it cannot be read.
-    fn located(&self) -> Result<Option<Located>, Failure> {
+    pub(crate) fn located(&self) -> Result<Option<Located>, Failure> {
         let document = self.space.document(self.id);
         let record = match records::read(&document) {
             Ok(Content::Record(record)) => record,
@@ -176,7 +190,7 @@ impl Listed {
             Err(failure) if records::is_damage(&failure) => return Ok(None),
             Err(failure) => return Err(failure),
         };
-        Located::new(&document, &self.space, self.author, record).map(Some)
+        Located::new(&document, &self.space, self.owner, record).map(Some)
     }
 }
 
@@ -185,7 +199,10 @@ fn line(item: &Item, listed: &Listed, names: &Names, both: bool) -> String {
     let who = match (listed.space.kind(), listed.author) {
         (SpaceKind::Private, _) if listed.by.is_some() => listed.by.clone(),
         (SpaceKind::Private, _) => both.then(|| space_name(SpaceKind::Private).to_owned()),
-        (SpaceKind::Shared, Author::Me) => Some("you opened".to_owned()),
+        (SpaceKind::Shared, Author::Me) if item.kind == Kind::Opening => {
+            Some("you opened".to_owned())
+        }
+        (SpaceKind::Shared, Author::Me) => Some("you wrote".to_owned()),
         (SpaceKind::Shared, author) => Some(names.name(author).to_owned()),
     };
     let mut mark = String::new();
@@ -200,6 +217,14 @@ fn line(item: &Item, listed: &Listed, names: &Names, both: bool) -> String {
         "{}  {}{who}  {}{mark}",
         ids::short(listed.id),
         date::day(&item.date),
-        item.heading()
+        heading(item)
     )
+}
+
+/// What to call a record in a line. Of a letter without a title nothing else is told.
+pub(crate) fn heading(item: &Item) -> String {
+    match (item.heading(), &item.kind) {
+        (heading, Kind::Letter) if heading.is_empty() => "(a letter)".to_owned(),
+        (heading, _) => heading,
+    }
 }

@@ -4,6 +4,8 @@ use ajar_journal::imported::{self, Origin};
 use ajar_journal::text::displayable_line;
 use ajar_sync::{DeviceId, Home, PartyId, Space, SpaceKind};
 
+use crate::cli::Who;
+
 /// The names of the two, safe to print.
 #[derive(Debug, Clone)]
 pub(crate) struct Names {
@@ -21,6 +23,15 @@ pub(crate) enum Author {
     Me,
     Partner,
     Both,
+}
+
+impl From<Who> for Author {
+    fn from(who: Who) -> Self {
+        match who {
+            Who::Me => Self::Me,
+            Who::Partner => Self::Partner,
+        }
+    }
 }
 
 /// What cannot be opened because of what is on the disk, a line for each space.
@@ -103,8 +114,13 @@ impl Names {
 impl Author {
     /// Whose a document or a change is. A document without an owner belongs to both.
     pub(crate) fn of(space: &Space, party: Option<PartyId>) -> Self {
+        Self::by(space.own_party(), party)
+    }
+
+    /// The same for whoever has this party.
+    pub(crate) fn by(own: PartyId, party: Option<PartyId>) -> Self {
         match party {
-            Some(party) if party == space.own_party() => Self::Me,
+            Some(party) if party == own => Self::Me,
             Some(_) => Self::Partner,
             None => Self::Both,
         }

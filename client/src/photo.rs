@@ -47,7 +47,15 @@ fn trouble(code: &'static str, path: &Path, what: impl std::fmt::Display) -> Fai
 
 /// Reads a file and makes it ready to be kept.
 pub(crate) fn prepare(path: &Path, original: bool) -> Result<Prepared, Failure> {
-    let bytes = read(path)?;
+    prepare_bytes(path, read(path)?, original)
+}
+
+/// Makes the bytes of a file ready to be kept; its name is `path`.
+pub(crate) fn prepare_bytes(
+    path: &Path,
+    bytes: Zeroizing<Vec<u8>>,
+    original: bool,
+) -> Result<Prepared, Failure> {
     let media = media_of(&bytes);
     if original {
         return keep_original(path, bytes, media);
@@ -405,7 +413,7 @@ impl<'a> Placed<'a> {
     }
 
     /// Seals a file into the space.
-    fn photo(&mut self, prepared: Prepared) -> Result<Photo, Failure> {
+    pub(crate) fn photo(&mut self, prepared: Prepared) -> Result<Photo, Failure> {
         Ok(Photo {
             id: ajar_sync::new_id()?,
             content: self.put(&prepared.bytes)?,

@@ -6,14 +6,18 @@ use ajar_journal::opening::{self, Opening};
 use ajar_journal::query::Item;
 use ajar_journal::records::{self as journal_records, Facts};
 use ajar_journal::schema::{self, Kind};
-use ajar_journal::{Paragraph, Photo, Unreadable};
-use ajar_sync::{DocId, DocInfo, Document, Home, Space, SpaceKind, doc_id_text};
+use ajar_journal::{Paragraph, Photo, Unreadable, letters};
+use ajar_sync::{DocId, DocInfo, Document, Home, PartyId, Space, SpaceKind, doc_id_text};
 use serde_json::{Value, json};
 
+use crate::between;
 use crate::dates;
 use crate::ids::Prefix;
 use crate::names::{Author, Names, space_word};
 use crate::report::Failure;
+
+/// The field of a letter that its reader does not get before it opens.
+const LETTER_TEXT: &str = "text";
 
 /// What a document holds.
 #[derive(Debug)]
@@ -29,8 +33,8 @@ pub(crate) enum Content {
 /// What a person wrote.
 #[derive(Debug)]
 pub(crate) enum Record {
-    Entry(Entry),
-    Opening(Opening),
+    Entry(Box<Entry>),
+    Opening(Box<Opening>),
     /// One of the smaller records.
     Small(Kind, Facts),
 }
@@ -48,6 +52,9 @@ impl Record {
         match self {
             Self::Entry(entry) => entry.title.as_deref(),
             Self::Opening(opening) => opening.title.as_deref(),
+            Self::Small(Kind::Page | Kind::Letter, facts) => {
+                facts.fields.get(schema::TITLE)?.as_str()
+            }
             Self::Small(..) => None,
         }
     }
@@ -88,6 +95,12 @@ impl Record {
         match self {
             Self::Entry(entry) => entry.text(),
             Self::Opening(opening) => opening.text(),
+            Self::Small(Kind::Page, _) => String::new(),
+            // Without its text as long as it is closed.
+            Self::Small(Kind::Letter, facts) => {
+                let text = facts.fields.get(LETTER_TEXT).and_then(Value::as_str);
+                text.unwrap_or_default().to_owned()
+            }
             Self::Small(_, facts) => facts.texts.join("\n"),
         }
     }
@@ -118,19 +131,34 @@ pub(crate) struct Located {
 }
 
 impl Located {
-    /// A record in a document. What came out of an archive keeps who wrote it.
+    /// A record in a document, as this person may see it: of a letter that is closed to them, the
+    /// envelope. What came out of an archive keeps who wrote it.
     pub(crate) fn new(
         document: &Document,
         space: &Space,
-        owner: Author,
+        owner: Option<PartyId>,
         record: Record,
     ) -> Result<Self, Failure> {
-        let origin = document.read(imported::origin_of)?;
+        // Only in the private space does anything keep an author that its document does not tell.
+        let origin = match space.kind() {
+            SpaceKind::Private => document.read(imported::origin_of)?,
+            SpaceKind::Shared => None,
+        };
         let author = origin.as_ref().map(Author::before);
+        let author = author.unwrap_or_else(|| Author::of(space, owner));
+        let mut record = record;
+        if let Record::Small(kind, facts) = &mut record {
+            letters::close(
+                kind,
+                &mut facts.fields,
+                author == Author::Me,
+                &dates::today(),
+            );
+        }
         Ok(Self {
             id: document.id(),
             space: space.kind(),
-            author: author.unwrap_or(owner),
+            author,
             author_name: origin.map(|origin| origin.who().to_owned()),
             record,
         })
@@ -140,6 +168,14 @@ impl Located {
     pub(crate) fn author_name<'a>(&'a self, names: &'a Names) -> &'a str {
         let before = self.author_name.as_deref();
         before.unwrap_or_else(|| names.name(self.author))
+    }
+
+    /// Whether it is a letter that is closed to this person.
+    pub(crate) fn is_closed(&self) -> bool {
+        match &self.record {
+            Record::Small(Kind::Letter, facts) => !facts.fields.contains_key(LETTER_TEXT),
+            _ => false,
+        }
     }
 
     /// The shape `list` and `show` promise to scripts.
@@ -160,11 +196,21 @@ impl Located {
                 "tags": entry.tags,
                 "created_at": dates::utc(entry.created_at_ms),
                 "saved_at": dates::utc(entry.saved_at_ms),
+                "sort": entry.sort,
+                "layers": entry.layers,
+                "starred": entry.starred,
+                "let_rest": entry.let_rest,
             }),
             Record::Opening(opening) => json!({
                 "tags": [],
                 "stage": opening.stage,
                 "opened_on": opening.opened_on,
+                "parts": opening.parts,
+                "gist": opening.gist,
+                "layers": opening.layers,
+                "need": opening.need,
+                "when": opening.when,
+                "reply": opening.reply,
             }),
             Record::Small(_, facts) => json!({
                 "tags": [],
@@ -183,8 +229,10 @@ impl Located {
 pub(crate) fn read(document: &Document) -> Result<Content, Failure> {
     Ok(document.read(|doc| {
         let record = match schema::kind_of(doc) {
-            Ok(Kind::Entry) => entry::read(doc).map(Record::Entry),
-            Ok(Kind::Opening) => opening::read(doc).map(Record::Opening),
+            Ok(Kind::Entry) => entry::read(doc).map(|entry| Record::Entry(Box::new(entry))),
+            Ok(Kind::Opening) => {
+                opening::read(doc).map(|opening| Record::Opening(Box::new(opening)))
+            }
             Ok(kind) => match journal_records::facts(doc, &kind) {
                 Ok(Some(facts)) => Ok(Record::Small(kind, facts)),
                 Ok(None) => return Content::Other,
@@ -199,9 +247,27 @@ pub(crate) fn read(document: &Document) -> Result<Content, Failure> {
     })?)
 }
 
+/// Whether it is a letter that opens on a day, and not with a mood.
+pub(crate) fn opens_by_day(located: &Located) -> bool {
+    match &located.record {
+        Record::Small(Kind::Letter, facts) => {
+            let open = facts.fields.get("open");
+            open.is_some_and(|open| open.get("day").is_some())
+        }
+        _ => false,
+    }
+}
+
 /// Whether one record is damaged, and not the journal or the machine.
 pub(crate) fn is_damage(failure: &Failure) -> bool {
     matches!(failure.code(), "store" | "damaged")
+}
+
+/// All records of one kind in a space, and how many could not be read.
+pub(crate) fn all_of(space: &Space, kind: &Kind) -> Result<(Vec<Located>, usize), Failure> {
+    let (mut records, unreadable) = all(space)?;
+    records.retain(|located| located.record.kind() == *kind);
+    Ok((records, unreadable))
 }
 
 /// All records of a space, and how many could not be read.
@@ -211,8 +277,11 @@ pub(crate) fn all(space: &Space) -> Result<(Vec<Located>, usize), Failure> {
         let document = space.document(info.id);
         match read(&document) {
             Ok(Content::Record(record)) => {
-                let owner = Author::of(space, info.owner);
-                records.push(Located::new(&document, space, owner, record)?);
+                let author = Author::of(space, info.owner);
+                if between::may_go(&record.kind()) && between::is_gone(space, info.id, author)? {
+                    continue;
+                }
+                records.push(Located::new(&document, space, info.owner, record)?);
             }
             Ok(Content::Other) => {}
             Ok(Content::Unreadable(_)) => unreadable += 1,
@@ -243,7 +312,9 @@ impl Found {
     pub(crate) fn located(&self) -> Result<Located, Failure> {
         let document = self.document();
         match read(&document)? {
-            Content::Record(record) => Located::new(&document, &self.space, self.author(), record),
+            Content::Record(record) => {
+                Located::new(&document, &self.space, self.info.owner, record)
+            }
             Content::Other => Err(Failure::fixable(
                 "other-kind",
                 "This is neither an entry nor an opening.",
@@ -260,7 +331,11 @@ pub(crate) fn find(home: &Home, typed: &str) -> Result<Found, Failure> {
     let mut places = Vec::new();
     for space in home.spaces() {
         for info in prefix.find(&space)? {
-            places.push((space.clone(), info));
+            match between::is_gone(&space, info.id, Author::of(&space, info.owner)) {
+                Ok(true) => continue,
+                Err(failure) if !is_damage(&failure) => return Err(failure),
+                Ok(false) | Err(_) => places.push((space.clone(), info)),
+            }
         }
     }
     match prefix.only(places.iter().map(|(_, info)| info.id))? {
@@ -276,6 +351,8 @@ pub(crate) fn find(home: &Home, typed: &str) -> Result<Found, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ajar_journal::layers::Layers;
+    use ajar_journal::records::When;
 
     fn entry() -> Located {
         Located {
@@ -283,7 +360,7 @@ mod tests {
             space: SpaceKind::Private,
             author: Author::Me,
             author_name: None,
-            record: Record::Entry(Entry {
+            record: Record::Entry(Box::new(Entry {
                 title: Some("Rain".to_owned()),
                 title_others: Vec::new(),
                 date: "2026-07-01T21:30".to_owned(),
@@ -301,8 +378,13 @@ mod tests {
                 created_at_ms: 0,
                 saved_at_ms: 1000,
                 photos: Vec::new(),
+                layers: Layers::default(),
+                sort: entry::Sort::Note,
+                starred: false,
+                let_rest: false,
                 openings: Vec::new(),
-            }),
+                imported: None,
+            })),
         }
     }
 
@@ -322,6 +404,10 @@ mod tests {
             "tags": ["sea"],
             "created_at": "1970-01-01T00:00:00Z",
             "saved_at": "1970-01-01T00:00:01Z",
+            "sort": "note",
+            "layers": {},
+            "starred": false,
+            "let_rest": false,
         });
         assert_eq!(value, expected);
     }
@@ -333,8 +419,14 @@ mod tests {
             space: SpaceKind::Shared,
             author: Author::Partner,
             author_name: None,
-            record: Record::Opening(Opening {
+            record: Record::Opening(Box::new(Opening {
                 stage: opening::Stage::Room,
+                parts: vec![opening::Part::Text],
+                gist: None,
+                layers: Layers::default(),
+                need: None,
+                when: When::Whenever,
+                reply: true,
                 title: None,
                 title_others: Vec::new(),
                 date: "2026-07-01".to_owned(),
@@ -344,7 +436,7 @@ mod tests {
                 }],
                 photos: Vec::new(),
                 opened_on: "2026-07-02".to_owned(),
-            }),
+            })),
         };
         let value = opening.to_json(&Names::new("Ana", Some("Ben")));
         assert_eq!(value["space"], "us");

@@ -1,5 +1,7 @@
 //! The smaller records of a space, as the commands read and keep them.
 
+use std::collections::HashSet;
+
 use ajar_journal::imported::{Origin, Side};
 use ajar_journal::record::{self, Record};
 use ajar_journal::summary::Line;
@@ -29,13 +31,15 @@ pub(crate) fn all<R: Record + Send + 'static>(space: &Space) -> Result<Vec<Kept<
     some(space, |_| true)
 }
 
-/// Those that are about one record.
+/// Those that are about one of these records.
 pub(crate) fn about<R: Record + Send + 'static>(
     space: &Space,
-    id: &str,
+    ids: impl IntoIterator<Item = String>,
 ) -> Result<Vec<Kept<R>>, Failure> {
-    let id = id.to_owned();
-    some(space, move |line| line.about.as_deref() == Some(&id))
+    let ids: HashSet<String> = ids.into_iter().collect();
+    some(space, move |line| {
+        line.about.as_ref().is_some_and(|about| ids.contains(about))
+    })
 }
 
 fn some<R: Record + Send + 'static>(
@@ -48,7 +52,7 @@ fn some<R: Record + Send + 'static>(
                 // What came out of an archive and stood between the two is there to be read. It
                 // says nothing of what is between them now.
                 let past = |origin: &Origin| origin.space == Side::Us;
-                let is_past = line.imported.as_ref().is_some_and(past);
+                let is_past = line.origin.as_ref().is_some_and(past);
                 *line.kind() == R::KIND && !is_past && wanted(&line)
             })
         })),
@@ -103,9 +107,7 @@ pub(crate) fn set<R: Record + Send + 'static>(
     new: R,
 ) -> Result<(), Failure> {
     let id = space.named_document(Ownership::Mine, name)?;
-    space
-        .document(id)
-        .change(move |tx| record::set(tx, &new))?;
+    space.document(id).change(move |tx| record::set(tx, &new))?;
     Ok(())
 }
 

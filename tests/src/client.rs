@@ -254,6 +254,13 @@ impl Running {
         let _ = self.child.wait();
     }
 
+    /// Kills the process at once; what it said until then.
+    #[must_use]
+    pub fn killed(mut self) -> Said {
+        let _ = self.child.kill();
+        self.end()
+    }
+
     /// Waits for the end; the output is what no [`Self::event`] has taken.
     #[must_use]
     pub fn end(mut self) -> Said {

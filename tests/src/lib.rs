@@ -11,6 +11,7 @@
 
 pub mod canary;
 pub mod client;
+pub mod dayone;
 pub mod devices;
 pub mod fuzzing;
 pub mod initial;
@@ -20,9 +21,11 @@ pub mod nobody;
 pub mod random;
 pub mod recovery;
 pub mod relay;
+pub mod rogue;
 pub mod searcher;
 pub mod story;
 pub mod traced;
+pub mod two;
 pub mod wire;
 
 use std::path::PathBuf;

@@ -59,6 +59,11 @@ fn a_hostile_photo_is_a_clean_picture_or_refused() {
 }
 
 #[test]
+fn what_anybody_exported_can_be_kept_or_is_left_out() {
+    finds_nothing("import");
+}
+
+#[test]
 fn an_envelope_opens_as_it_was_sealed_or_not_at_all() {
     finds_nothing("sealed");
 }

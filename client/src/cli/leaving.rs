@@ -70,31 +70,6 @@ impl Export {
     }
 }
 
-/// Bring a journal in from a file
-///
-/// Everything comes into Only me; your partner sees nothing of it until you open it. What is here already
-/// is left as it is, so the same file can be brought in again.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:  ajar import journal.zip --dry-run\n           ajar import journal.zip"
-)]
-pub(crate) struct Import {
-    /// The file: an archive that `ajar export` wrote
-    pub(crate) file: PathBuf,
-    /// What it is [default: seen from the file]
-    #[arg(long, value_name = "ajar", value_enum, hide_possible_values = true)]
-    pub(crate) format: Option<ImportFormat>,
-    /// Only say what would come in
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-}
-
-/// What a file is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ImportFormat {
-    Ajar,
-}
-
 /// Rest, leave quietly, or end what is between you
 ///
 /// Both of you keep what is here, whatever you choose.

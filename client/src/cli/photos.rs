@@ -20,6 +20,13 @@ pub(crate) struct Photos {
     pub(crate) original: bool,
 }
 
+impl Photos {
+    /// Whether any was named.
+    pub(crate) fn is_any(&self) -> bool {
+        !self.photos.is_empty()
+    }
+}
+
 /// Write a photo of an entry or opening into a new file
 #[derive(Debug, Args)]
 #[command(after_help = "Example:  ajar photo 3f2a 1 sunset.jpg")]

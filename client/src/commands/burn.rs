@@ -16,7 +16,7 @@ use crate::names::{Author, Names, space_name};
 use crate::photo::ids_of;
 use crate::records::{Content, Found, Located, Record};
 use crate::report::{Exit, Failure};
-use crate::{burns, ids, records, terminal};
+use crate::{burns, fading, ids, records, terminal};
 
 /// What is always true of burning.
 const PROMISE: &str = "Copies someone made, screenshots, old backups, and encrypted leftovers on the server may remain;\n\
@@ -292,7 +292,7 @@ fn light(context: &Context, heap: &Heap, names: &Names, timeout: Duration) -> Re
 }
 
 /// It is burned here whatever the relay does; only a relay that lies is worse than not delivered.
-fn not_delivered(error: Error) -> Failure {
+pub(super) fn not_delivered(error: Error) -> Failure {
     let failure = Failure::from(error);
     if failure.exit() == Exit::Broke {
         return failure;
@@ -317,7 +317,7 @@ fn status(context: &Context) -> Result<(), Failure> {
     let names = Names::of(&home);
     let (mut values, mut lines) = (Vec::new(), Vec::new());
     for space in home.spaces() {
-        for burn in space.burns()? {
+        for burn in fading::Burns::of(&space)?.told {
             values.push(burns::to_json(&burn, space.kind()));
             let place = space_name(space.kind());
             lines.push(format!("{place}: {}.", burns::words(&burn, &names)));

@@ -13,7 +13,7 @@ use crate::cli::Doctor;
 use crate::context::{Context, Need};
 use crate::names::{Author, Names, space_name, space_word};
 use crate::report::{Exit, Failure};
-use crate::{burns, ids, names};
+use crate::{burns, fading, ids, names};
 
 /// Less free space than this is worth a word, in bytes: one segment of the store and some air.
 const FREE_MIN: u64 = 256 << 20;
@@ -281,7 +281,7 @@ fn burned(checks: &mut Checks, home: &Home) -> Result<(), Failure> {
     let names = Names::of(home);
     for space in home.spaces() {
         let what = format!("burned ({})", space_word(space.kind()));
-        for burn in space.burns()? {
+        for burn in fading::Burns::of(&space)?.told {
             if burn.keys_destroyed {
                 continue;
             }

@@ -1,5 +1,6 @@
 //! `ajar edit`: saves a change of what the person wrote. What another device saved meanwhile stays.
 
+use ajar_journal::opening::Part;
 use ajar_journal::{Paragraph, Photo, entry, opening};
 use ajar_sync::doc_id_text;
 use serde_json::json;
@@ -27,6 +28,13 @@ pub(crate) fn run(context: &Context, args: &Edit) -> Result<(), Failure> {
             "These are your partner's words; only they can change them.",
         ));
     }
+    if matches!(located.record, Record::Small(..)) {
+        return Err(Failure::fixable(
+            "other-kind",
+            "This is neither an entry nor an opening; `ajar edit` leaves it as it is.",
+        )
+        .hint("A paragraph of a page: ajar book page edit. An agreement: ajar agree change. A letter can be recalled and written anew."));
+    }
     let is_opening = matches!(located.record, Record::Opening(_));
     let is_open = matches!(&located.record, Record::Entry(entry) if !entry.openings.is_empty());
     if is_opening && !args.tags.is_empty() {
@@ -37,6 +45,15 @@ pub(crate) fn run(context: &Context, args: &Edit) -> Result<(), Failure> {
         .hint("Tag the entry it was opened from."));
     }
 
+    if matches!(&located.record, Record::Opening(opening) if !opening.shows(Part::Photos))
+        && args.photos.is_any()
+    {
+        return Err(Failure::fixable(
+            "photos-not-shown",
+            "This door does not show photos; nothing was added.",
+        )
+        .hint("Add it to the entry, and open the entry further: --stage room --layers photos"));
+    }
     let gone: Vec<Photo> = args
         .remove_photos
         .iter()
@@ -50,6 +67,10 @@ pub(crate) fn run(context: &Context, args: &Edit) -> Result<(), Failure> {
     let only_about = args.title.is_some()
         || args.date.is_some()
         || !args.tags.is_empty()
+        || args.feeling.is_given()
+        || args.feeling.sort.is_some()
+        || args.star
+        || args.rest
         || !gone.is_empty()
         || !new.is_empty();
     let composed = if args.text.is_empty() && only_about {
@@ -57,7 +78,8 @@ pub(crate) fn run(context: &Context, args: &Edit) -> Result<(), Failure> {
     } else {
         let before = in_editor(out, &located.record);
         let composed = compose::text(out, &context.dir()?, &args.text, Some(&before))?;
-        if located.record.photos().is_empty() && new.is_empty() {
+        let wordless = matches!(&located.record, Record::Entry(entry) if !entry.layers.is_empty());
+        if located.record.photos().is_empty() && new.is_empty() && !wordless {
             compose::not_empty(&composed.text)?;
         }
         Some(composed)
@@ -73,7 +95,8 @@ pub(crate) fn run(context: &Context, args: &Edit) -> Result<(), Failure> {
         }),
     };
     let changed = save(&found, is_opening, edit)
-        .and_then(|changed| Ok(save_photos(&found, &gone, new)? || changed));
+        .and_then(|changed| Ok(save_photos(&found, &gone, new)? || changed))
+        .and_then(|changed| Ok(save_feeling(&found, &located.record, args)? || changed));
     let changed = match (changed, composed) {
         (Ok(changed), _) => changed,
         (Err(failure), Some(composed)) => return Err(Composed::not_kept(composed, failure)),
@@ -136,6 +159,29 @@ fn save(found: &Found, is_opening: bool, changes: Changes) -> Result<bool, Failu
         };
         found.document().change(move |tx| entry::edit(tx, &edit))?
     })
+}
+
+/// Layers and marks, which only an entry has.
+fn save_feeling(found: &Found, record: &Record, args: &Edit) -> Result<bool, Failure> {
+    let (sort, star, rest) = (args.feeling.sort, args.star, args.rest);
+    let marked = sort.is_some() || star || rest;
+    if !args.feeling.is_given() && !marked {
+        return Ok(false);
+    }
+    let Record::Entry(entry) = record else {
+        return Err(Failure::fixable(
+            "only-in-an-entry",
+            "The layers of what you opened are those you opened; change the entry, and open it again.",
+        ));
+    };
+    let (layers, now) = (args.feeling.over(entry.layers.clone())?, dates::now_ms());
+    let (starred, rests) = (entry.starred, entry.let_rest);
+    Ok(found.document().change(move |tx| {
+        let changed = entry::set_layers(tx, &layers, now)?;
+        let star = star.then_some(!starred);
+        let rest = rest.then_some(!rests);
+        Ok::<_, ajar_journal::Error>(entry::mark(tx, sort, star, rest)? || changed)
+    })?)
 }
 
 fn save_photos(found: &Found, gone: &[Photo], new: Vec<Photo>) -> Result<bool, Failure> {

@@ -7,6 +7,7 @@ use crate::cli::List;
 use crate::context::Context;
 use crate::dates;
 use crate::lines::{self, Wanted};
+use crate::names::Author;
 use crate::report::Failure;
 use crate::terminal;
 
@@ -18,11 +19,13 @@ pub(crate) fn run(context: &Context, args: &List) -> Result<(), Failure> {
         kind: args.kind.as_deref().map(kind).transpose()?,
         limit: args.limit,
         all_kinds: false,
+        has_photo: args.has_photo,
     };
     let wanted = Wanted {
         me: args.me,
         us: args.us,
         filter,
+        author: args.author.map(Author::from),
         words: Vec::new(),
     };
     lines::print(context, &wanted, "Nothing to list.")

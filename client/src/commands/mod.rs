@@ -1,34 +1,57 @@
 //! One module per command.
 
+mod agree;
+mod bid;
+mod book;
 mod burn;
+mod calendar;
+mod capacity;
 mod close;
 mod compare;
+mod day;
+mod deliver;
 mod demo;
 mod device;
 mod doctor;
+mod doors;
 mod edit;
 mod erase;
 mod evidence;
 mod export;
 mod history;
-mod import_ajar;
+mod import;
 mod init;
 mod join;
+mod letter;
 mod link;
 mod list;
 mod lock;
+mod map;
+mod mute;
+mod notes;
+mod on_this_day;
 mod open;
+mod page;
 mod pair;
 mod passphrase;
+mod pause;
 mod photo;
+mod question;
+mod receiving;
 mod recover;
 mod relay;
+mod ritual;
+mod say;
 mod search;
 mod show;
 mod status;
 mod sync;
+mod take_back;
 mod tidy;
+mod together;
+mod tune;
 mod unlock;
+mod word;
 mod words;
 mod write;
 
@@ -36,7 +59,7 @@ use std::time::{Duration, Instant};
 
 use ajar_sync::{ConnectError, Error, Misuse, Space, Synced};
 
-use crate::cli::{Command, Import, ImportFormat};
+use crate::cli::Command;
 use crate::context::Context;
 use crate::names::space_word;
 use crate::output::Output;
@@ -56,13 +79,39 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<(), Failure> {
         Command::Join(args) => join::run(context, args),
         Command::Device(args) => device::run(context, args),
         Command::Write(args) => write::run(context, args),
+        Command::WordsFor(args) => notes::words_for(context, args),
+        Command::Weigh(args) => notes::weigh(context, args),
         Command::Open(args) => open::run(context, args),
+        Command::TakeBack(args) => take_back::run(context, args),
+        Command::Doors(_) => doors::run(context),
+        Command::See(args) => receiving::see(context, args),
+        Command::Reflect(args) => receiving::reflect(context, args),
+        Command::Check(args) => receiving::check(context, args),
+        Command::Reply(args) => receiving::reply(context, args),
+        Command::Felt(args) => notes::felt(context, args),
+        Command::Thanks(args) => receiving::thanks(context, args),
+        Command::Bid(args) => bid::run(context, args),
+        Command::Answer(args) => bid::answer(context, args),
+        Command::Capacity(args) => capacity::run(context, args),
+        Command::Pause(args) => pause::run(context, args),
+        Command::Tune(args) => tune::run(context, args),
+        Command::Question(args) => question::run(context, args),
+        Command::Map(args) => map::run(context, args),
         Command::List(args) => list::run(context, args),
         Command::Search(args) => search::run(context, args),
         Command::Show(args) => show::run(context, args),
         Command::Edit(args) => edit::run(context, args),
         Command::Photo(args) => photo::run(context, args),
         Command::History(args) => history::run(context, args),
+        Command::Book(args) => book::run(context, args),
+        Command::Word(args) => word::run(context, args),
+        Command::Agree(args) => agree::run(context, args),
+        Command::Letter(args) => letter::run(context, args),
+        Command::Ritual(args) => ritual::run(context, args),
+        Command::OnThisDay(args) => on_this_day::run(context, args),
+        Command::Mute(args) => mute::run(context, args),
+        Command::Calendar(args) => calendar::run(context, args),
+        Command::Day(args) => day::run(context, args),
         Command::Burn(args) => burn::run(context, args),
         Command::Tidy(args) => tidy::run(context, args),
         Command::Sync(args) => sync::run(context, args),
@@ -76,25 +125,9 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<(), Failure> {
         Command::Close(args) => close::run(context, args),
         Command::Erase(args) => erase::run(context, args),
         Command::Export(args) => export::run(context, args),
-        Command::Import(args) => import(context, args),
+        Command::Import(args) => import::run(context, args),
         Command::Relay(args) => relay::run(context, args),
         Command::Demo(args) => demo::run(context, args),
-    }
-}
-
-/// Brings in a file, of whatever kind it is.
-fn import(context: &Context, args: &Import) -> Result<(), Failure> {
-    match args.format {
-        None if args.file.is_file() && !import_ajar::is_one(&args.file) => {
-            let name = args.file.display().to_string();
-            let name = ajar_journal::text::displayable_line(&name);
-            Err(Failure::fixable(
-                "import-file",
-                format!("{name} is nothing that can be brought in."),
-            )
-            .hint("Name an archive that `ajar export FILE.zip` wrote."))
-        }
-        None | Some(ImportFormat::Ajar) => import_ajar::run(context, &args.file, args.dry_run),
     }
 }
 

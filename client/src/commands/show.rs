@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 
 use ajar_journal::Photo;
-use ajar_journal::entry::Entry;
+use ajar_journal::entry::{Entry, Intent};
+use ajar_journal::import::{FORMATS, Mark};
+use ajar_journal::opening::Stage;
 use ajar_journal::text::{displayable, displayable_line};
 use ajar_sync::{DocId, Home, SpaceKind, doc_id_text};
 use serde_json::{Value, json};
@@ -14,6 +16,7 @@ use crate::names::{Author, Names, space_name};
 use crate::photo::length_words;
 use crate::records::{Located, Record};
 use crate::report::Failure;
+use crate::thread::Thread;
 use crate::{dates, ids, records};
 
 pub(crate) fn run(context: &Context, args: &Show) -> Result<(), Failure> {
@@ -26,9 +29,26 @@ pub(crate) fn run(context: &Context, args: &Show) -> Result<(), Failure> {
         Record::Opening(_) | Record::Small(..) => HashSet::new(),
     };
     let open = open_ids(&home, move |id| noted.contains(&doc_id_text(*id)))?;
+    let thread = match &located.record {
+        Record::Opening(_) => {
+            let us = home.space(located.space)?;
+            Some(Thread::of(&us, &doc_id_text(located.id), located.author)?)
+        }
+        Record::Entry(_) | Record::Small(..) => None,
+    };
     home.close()?;
-    out.data(&to_json(&located, &names, &open), || {
-        words(&located, &names, &open)
+    let mut value = to_json(&located, &names, &open);
+    if let (Value::Object(fields), Some(thread)) = (&mut value, &thread) {
+        fields.insert("thread".to_owned(), thread.to_json(&names));
+    }
+    out.data(&value, || {
+        let mut text = words(&located, &names, &open);
+        let said = thread.iter().flat_map(|thread| thread.lines(&names));
+        for (number, line) in said.enumerate() {
+            text += if number == 0 { "\n\n" } else { "\n" };
+            text += &line;
+        }
+        text
     })
 }
 
@@ -72,9 +92,12 @@ pub(super) fn to_json(located: &Located, names: &Names, open: &[String]) -> Valu
                 .openings
                 .iter()
                 .filter(|opened| open.contains(&opened.opening_id))
-                .map(|opened| json!({"id": opened.opening_id, "stage": opened.stage, "at": dates::utc(opened.at_ms)}))
+                .map(|opened| json!({"id": opened.opening_id, "stage": opened.stage, "at": dates::utc(opened.at_ms), "intent": opened.intent}))
                 .collect();
             fields.insert("openings".to_owned(), json!(openings));
+            if let Some(mark) = &entry.imported {
+                fields.insert("imported".to_owned(), json!(mark));
+            }
         }
     }
     value
@@ -111,6 +134,24 @@ pub(super) fn photo_words(number: usize, photo: &Photo) -> String {
     line
 }
 
+/// Where an entry came from, and what else was known of it there.
+fn imported_words(mark: &Mark) -> Vec<String> {
+    let known = FORMATS
+        .into_iter()
+        .find(|format| format.as_str() == mark.imprint.format);
+    let from = known.map_or(&*mark.imprint.format, |format| format.name());
+    let (from, batch) = (
+        displayable_line(from),
+        displayable_line(&mark.imprint.batch),
+    );
+    let mut lines = vec![format!("Came from {from}, with the import {batch}")];
+    for (name, value) in &mark.kept {
+        let (name, value) = (displayable_line(name), displayable_line(value));
+        lines.push(format!("  {name}: {value}"));
+    }
+    lines
+}
+
 fn words(located: &Located, names: &Names, open: &[String]) -> String {
     let record = &located.record;
     let mut lines = vec![head(located.id, located, names)];
@@ -129,7 +170,11 @@ fn words(located: &Located, names: &Names, open: &[String]) -> String {
         let tags: Vec<String> = entry.tags.iter().map(|tag| displayable_line(tag)).collect();
         lines.push(format!("Tags: {}", tags.join(", ")));
     }
+    lines.extend(feeling(record, names, located.author));
     lines.push(String::new());
+    if let Record::Small(_, facts) = record {
+        lines.extend(facts.texts.iter().map(|text| displayable(text)));
+    }
     for paragraph in record.paragraphs() {
         lines.push(displayable(&paragraph.text));
         for other in &paragraph.others {
@@ -139,11 +184,26 @@ fn words(located: &Located, names: &Names, open: &[String]) -> String {
             ));
         }
     }
+    if let Record::Small(..) = record {
+        lines.push(match located.is_closed() {
+            true => format!(
+                "(closed; `ajar letter read {}` opens it when it is time)",
+                ids::short(located.id)
+            ),
+            false => displayable(&record.text()),
+        });
+    }
     for (number, photo) in (1..).zip(record.photos()) {
         if number == 1 {
             lines.push(String::new());
         }
         lines.push(photo_words(number, photo));
+    }
+    if let Record::Entry(entry) = record
+        && let Some(mark) = &entry.imported
+    {
+        lines.push(String::new());
+        lines.extend(imported_words(mark));
     }
     if let Record::Entry(entry) = record {
         let opened = entry
@@ -155,14 +215,43 @@ fn words(located: &Located, names: &Names, open: &[String]) -> String {
                 lines.push(String::new());
             }
             let short = opened.opening_id.get(..8).unwrap_or_default();
+            let closed = match opened.intent {
+                Intent::Hold => "",
+                Intent::Close => ", and no further",
+            };
             lines.push(format!(
-                "Opened as {} on {}: {short}",
+                "Opened as {} on {}{closed}: {short}",
                 opened.stage,
                 dates::local(opened.at_ms)
             ));
         }
     }
     lines.join("\n")
+}
+
+/// The layers, and what somebody would like with them.
+fn feeling(record: &Record, names: &Names, author: Author) -> Vec<String> {
+    let mut lines = Vec::new();
+    let layers = match record {
+        Record::Entry(entry) => &entry.layers,
+        Record::Opening(opening) => {
+            let name = names.name(author);
+            if opening.stage == Stage::Knock {
+                lines.push(format!("{name} knocks: something is moving."));
+            }
+            let gist = opening.gist.as_deref();
+            lines.extend(gist.map(|gist| format!("In one sentence: {}", displayable_line(gist))));
+            lines.extend(opening.need.map(|need| need.asks(name)));
+            if !opening.reply {
+                lines.push("No answer is needed.".to_owned());
+            }
+            &opening.layers
+        }
+        Record::Small(..) => return lines,
+    };
+    let layers = layers.lines().into_iter();
+    lines.extend(layers.map(|(name, value)| format!("{name}: {}", displayable(&value))));
+    lines
 }
 
 fn head(id: DocId, located: &Located, names: &Names) -> String {
@@ -174,6 +263,9 @@ fn head(id: DocId, located: &Located, names: &Names) -> String {
             space_name(located.space),
             located.author_name(names)
         ),
+        (SpaceKind::Shared, author) if matches!(located.record, Record::Small(..)) => {
+            format!("{} · by {}", located.record.kind(), names.name(author))
+        }
         (SpaceKind::Shared, Author::Me) => "opened by you".to_owned(),
         (SpaceKind::Shared, author) => format!("opened by {}", names.name(author)),
     };

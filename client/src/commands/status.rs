@@ -9,7 +9,7 @@ use crate::cli::Status;
 use crate::context::{Context, Need};
 use crate::names::{Author, Names, space_name, space_word};
 use crate::report::Failure;
-use crate::{beginning, burns, dates, devices, names, notices};
+use crate::{beginning, burns, dates, devices, fading, names, notices};
 
 pub(crate) fn run(context: &Context, args: &Status) -> Result<(), Failure> {
     match args {
@@ -67,13 +67,15 @@ fn report(context: &Context) -> Result<(), Failure> {
             ));
         }
         spaces.push(value);
-        for burn in space.burns()? {
-            if burns::is_news(&burn, now) {
-                lines.push(format!("  {}.", burns::words(&burn, &names)));
-                burned.push(burns::to_json(&burn, space.kind()));
-            }
+        let burns = fading::Burns::of(&space)?;
+        for burn in burns.told.iter().filter(|burn| burns::is_news(burn, now)) {
+            lines.push(format!("  {}.", burns::words(burn, &names)));
+            burned.push(burns::to_json(burn, space.kind()));
         }
         for notice in &status.notices {
+            if burns.keeps_quiet(&notice.kind, notice.at_ms) {
+                continue;
+            }
             if let Some(change) = notices::own_change(notice, &space, &names) {
                 if changes.contains(&change) {
                     continue;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ajar_journal::schema::Kind;
 use ajar_journal::text::displayable_line;
 use ajar_sync::{
     ConnectError, Connection, DocId, Error, Home, NoticeKind, PartyId, Space, SpaceEvent, SpaceKind,
@@ -9,14 +10,14 @@ use ajar_sync::{
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{exchange, last_heard, note_heard};
+use super::{exchange, last_heard, note_heard, together};
 use crate::cli::Sync;
 use crate::context::{Context, Need};
 use crate::names::{Author, Names, space_name, space_word};
 use crate::output::Output;
 use crate::records::Content;
 use crate::report::{Exit, Failure, sentence};
-use crate::{beginning, ids, names, notices, records};
+use crate::{beginning, between, fading, ids, lines, names, notices, records};
 
 /// Longest time for the exchange of Only me when a watch begins.
 const GREETING: Duration = Duration::from_secs(8);
@@ -50,7 +51,15 @@ async fn once(out: Output, home: &Home, timeout: Duration) -> Result<(), Failure
     // Only me first: another device of this person may have left the shared space quietly, or moved
     // it, and then not even a login may be sent.
     let me_done = maybe(out, me.as_ref(), timeout).await;
-    let us_done = maybe(out, us.as_ref(), timeout).await;
+    let mut us_done = maybe(out, us.as_ref(), timeout).await;
+    if let (Some(us), Some(Ok(changed))) = (&us, &mut us_done)
+        && goes_on(home, us)
+    {
+        match exchange(out, us, timeout).await {
+            Ok(more) => *changed += more,
+            Err(error) => us_done = Some(Err(error)),
+        }
+    }
     let mut results = vec![(SpaceKind::Shared, us_done), (SpaceKind::Private, me_done)];
     for (kind, why) in home.damaged() {
         results.push((*kind, Some(Err(Error::Damaged(why.clone())))));
@@ -110,6 +119,12 @@ async fn once(out: Output, home: &Home, timeout: Duration) -> Result<(), Failure
         (None, false) => resting.map_or(Ok(()), Err),
         (None, true) => Ok(()),
     }
+}
+
+/// What follows by itself from what has arrived; returns whether that has to be delivered.
+fn goes_on(home: &Home, us: &Space) -> bool {
+    let shown = together::show_due_quietly(home);
+    fading::burn_quietly(us) || shown > 0
 }
 
 /// Whether a space was not exchanged because its owner wants it so.
@@ -202,6 +217,7 @@ async fn watch(out: Output, home: &Home, timeout: Duration) -> Result<(), Failur
         {
             out.talk(format!("Only me: {}", sentence(&error.to_string())));
         }
+        together::show_due_quietly(home);
     }
     tokio::task::block_in_place(|| home.lock_private())?;
     us.connect()?;
@@ -264,6 +280,7 @@ impl Teller {
             // What was done here is known here.
             SpaceEvent::Document { here: true, .. } => Ok(()),
             SpaceEvent::Document { doc, by, .. } => self.document(doc, by),
+            SpaceEvent::Burned { doc, .. } if fading::is_bid(&self.space, doc)? => Ok(()),
             SpaceEvent::Burned { doc, by } => {
                 let author = Author::of(&self.space, Some(by));
                 let name = self.names.name(author);
@@ -297,6 +314,9 @@ impl Teller {
                 "The relay has everything written here.",
             ),
             SpaceEvent::Notice(notice) => {
+                if fading::Burns::of(&self.space)?.keeps_quiet(&notice.kind, notice.at_ms) {
+                    return Ok(());
+                }
                 let (_, text) = notices::words(&notice, &self.space, &self.names);
                 let mut value = notices::to_json(&notice, &self.space, &self.names);
                 if let Value::Object(fields) = &mut value {
@@ -326,7 +346,14 @@ impl Teller {
         let Content::Record(record) = content else {
             return Ok(());
         };
+        // A yes or a no is no news: it would tell of a no that is nobody's to tell.
+        if record.kind() == Kind::Consent {
+            return Ok(());
+        }
         let author = Author::of(&self.space, Some(by));
+        if between::may_go(&record.kind()) && between::is_gone(&self.space, doc, author)? {
+            return Ok(());
+        }
         let name = self.names.name(author);
         let value = json!({
             "event": "document",
@@ -337,7 +364,7 @@ impl Teller {
             "kind": record.kind().as_str(),
             "title": record.title(),
         });
-        let heading = record.item(doc).heading();
+        let heading = lines::heading(&record.item(doc));
         self.line(&value, &format!("{}  {name}: {heading}", ids::short(doc)))
     }
 

@@ -12,16 +12,16 @@
 //! Only a party's own documents are burned on its word. For the other party's it is a request; a
 //! common one needs both.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use ajar_crypto::{Entropy, EpochKey};
+use ajar_crypto::Entropy;
 use ajar_protocol::burn::Burn;
 use ajar_protocol::codec::{Reader, Writer};
 use ajar_protocol::envelope::EnvelopeType;
 use ajar_protocol::epoch::EpochReason;
 use ajar_protocol::error::Malformed;
-use ajar_protocol::snapshot::{RetiredEpoch, Snapshot};
-use ajar_protocol::{BlobId, DeviceId, DocId, EpochId, Frontier, limits};
+use ajar_protocol::snapshot::Snapshot;
+use ajar_protocol::{BlobId, DeviceId, DocId, Frontier, limits};
 
 use crate::clock::Now;
 use crate::documents::{Owner, owner};
@@ -30,7 +30,7 @@ use crate::inbox::Plain;
 use crate::notice::NoticeKind;
 use crate::output::{Event, Outputs};
 use crate::replica::Replica;
-use crate::snapshot::{Seen, Standing, extent};
+use crate::snapshot::{Seen, Standing, extent, reaches};
 use crate::store::Store;
 
 /// Burns that are remembered for telling how far they are.
@@ -302,41 +302,6 @@ impl<S: Store> Replica<S> {
         self.folded.burns.iter().filter(|burn| !burn.done)
     }
 
-    /// Epochs that a burn has ended: none of them may be written under, handed on, or kept once
-    /// every device has confirmed.
-    pub(crate) fn doomed_epochs(&self) -> BTreeSet<EpochId> {
-        let mut parties: BTreeSet<usize> = BTreeSet::new();
-        for burn in self.pending_burns() {
-            parties.extend(self.space.device(&burn.device).map(|(place, _)| place));
-            // Which of both votes came last, devices may see differently.
-            if burn.is_common() {
-                parties.extend(0..self.space.chains.len());
-            }
-        }
-        if parties.is_empty() {
-            return BTreeSet::new();
-        }
-        self.epochs.doomed(|epoch| {
-            let author = self.space.device(&epoch.device);
-            // What lies beyond a cut-off ends nothing, since nothing can follow it.
-            author.is_some_and(|(place, _)| parties.contains(&place))
-                && !self.space.is_cut_off(&epoch.device, epoch.counter)
-        })
-    }
-
-    /// Old keys that a new epoch hands on: none that a burn has ended.
-    pub(crate) fn history_to_hand_on(&self, reason: EpochReason) -> Vec<(EpochId, EpochKey)> {
-        let doomed = self.doomed_epochs();
-        if reason == EpochReason::Burn {
-            return Vec::new();
-        }
-        let mut history = self.epochs.history(&self.space);
-        if !doomed.is_empty() {
-            history.retain(|(id, _)| self.epochs.get(id).is_some() && !doomed.contains(id));
-        }
-        history
-    }
-
     /// Active devices of those who have not left.
     pub(crate) fn active_devices(&self) -> Vec<DeviceId> {
         let mut active = Vec::new();
@@ -367,12 +332,13 @@ impl<S: Store> Replica<S> {
             .seen
             .iter()
             .filter(|seen| seen.standing != Standing::Differs)
-            .filter(|seen| self.is_answered_within(burn, &seen.cover));
+            .filter(|seen| self.is_answered_within(burn, &seen.cover))
+            .filter(|seen| !self.is_out_of_reach(&seen.cover));
         good.max_by_key(|seen| extent(&seen.cover))
     }
 
     /// Whether a snapshot has what every pending burn within its cover needs: all active
-    /// devices behind it. `false` when it covers none.
+    /// devices behind it.
     pub(crate) fn burn_is_confirmed(&mut self, seen: &Seen) -> Result<bool, EngineError> {
         let active = self.active_devices();
         let all = active.iter().all(|device| self.has_endorsed(seen, device));
@@ -380,14 +346,21 @@ impl<S: Store> Replica<S> {
             let mut covered = self.pending_burns().filter(|b| b.is_covered(&seen.cover));
             covered.all(|burn| self.is_answered_within(burn, &seen.cover))
         };
-        Ok(self.waits_for_burn(seen) && answered && all && !self.old_beyond(&seen.cover)?)
+        Ok(answered && all && !self.old_beyond(&seen.cover)?)
     }
 
-    /// Whether a snapshot covers a burn that is not done: the seven days do not make it ripe
-    /// then, only the word of every device does.
-    pub(crate) fn waits_for_burn(&self, seen: &Seen) -> bool {
-        self.pending_burns()
-            .any(|burn| burn.is_covered(&seen.cover))
+    /// Whether a snapshot covers a burn that is not done, or gives up keys that are here: the
+    /// seven days do not make it ripe then, only the word of every device does.
+    pub(crate) fn waits_for_all(&mut self, seen: &Seen) -> Result<bool, EngineError> {
+        let is_covered = |burn: &Burning| burn.is_covered(&seen.cover);
+        if self.pending_burns().any(is_covered) {
+            return Ok(true);
+        }
+        if self.folded.retired.is_empty() {
+            return Ok(false);
+        }
+        let snapshot = self.snapshot_of(&seen.name)?;
+        Ok(snapshot.is_some_and(|snapshot| self.gives_up_keys(&snapshot)))
     }
 
     /// Whether an envelope beyond a cover is sealed under a key that is to be destroyed, or
@@ -422,29 +395,59 @@ impl<S: Store> Replica<S> {
     /// its person that is not there any more.
     pub(crate) fn wants_burn_snapshot(&mut self) -> Result<bool, EngineError> {
         let active = self.active_devices();
-        let first_own = active
-            .iter()
-            .filter(|device| self.is_own(device))
-            .min()
-            .copied();
         let pending: Vec<Burning> = self.pending_burns().cloned().collect();
         for burn in pending {
-            let gone = !active.contains(&burn.device) && self.is_own(&burn.device);
-            let responsible =
-                burn.device == self.space.device || gone && first_own == Some(self.space.device);
             // Without its epoch, a snapshot would not bring it any further.
-            if !responsible || !self.is_answered(&burn) {
+            if !self.is_responsible(&burn.device) || !self.is_answered(&burn) {
                 continue;
             }
             let Some(seen) = self.answer_to(&burn).cloned() else {
                 return Ok(true);
             };
-            let all = active.iter().all(|device| self.has_endorsed(&seen, device));
-            if all && self.old_beyond(&seen.cover)? {
+            let missing = active.iter().filter(|one| !self.has_endorsed(&seen, one));
+            let missing: Vec<DeviceId> = missing.copied().collect();
+            if !missing.is_empty() && self.leads_past(&burn) {
+                return Ok(true);
+            }
+            // Who joined later has begun from this one, and does not endorse it, or from another.
+            let joined = |device: &DeviceId| seen.cover.counter(device) == 0;
+            if missing.iter().all(joined) && self.old_beyond(&seen.cover)? {
                 return Ok(true);
             }
         }
-        Ok(false)
+        Ok(self.wants_leftovers_gone())
+    }
+
+    /// Whether a snapshot of somebody who had not heard of a burn covers what none of those does
+    /// that end it: whoever begins from there can compare none of them.
+    fn leads_past(&self, burn: &Burning) -> bool {
+        let seen = self.folded.seen.iter();
+        let seen = seen.filter(|seen| seen.standing != Standing::Differs);
+        let (ends, others): (Vec<&Seen>, Vec<&Seen>) =
+            seen.partition(|seen| self.is_answered_within(burn, &seen.cover));
+        others.iter().any(|other| {
+            let mut ends = ends.iter();
+            reaches(&self.progress.frontier, &other.cover)
+                && !ends.any(|seen| reaches(&seen.cover, &other.cover))
+        })
+    }
+
+    /// Whether a cover ends beyond a cut-off: whoever hears of the removal before it has come that
+    /// far never does.
+    fn is_out_of_reach(&self, cover: &Frontier) -> bool {
+        cover.rows().any(|(device, last)| {
+            self.space.is_cut_off(device, last.counter)
+                && self.progress.frontier.counter(device) < last.counter
+        })
+    }
+
+    /// Whether this device does what is left to do of one: its own, or one of its person that is
+    /// not there any more.
+    pub(crate) fn is_responsible(&self, device: &DeviceId) -> bool {
+        let active = self.active_devices();
+        let own = active.iter().filter(|device| self.is_own(device));
+        let gone = !active.contains(device) && self.is_own(device);
+        *device == self.space.device || gone && own.min() == Some(&self.space.device)
     }
 
     fn is_own(&self, device: &DeviceId) -> bool {
@@ -454,8 +457,8 @@ impl<S: Store> Replica<S> {
 
     /// Whether endorsing a snapshot confirms a burn: then it is done at once, whoever sees it.
     pub(crate) fn confirms_burn(&self, snapshot: &Snapshot) -> bool {
-        self.pending_burns()
-            .any(|burn| burn.is_covered(&snapshot.cover))
+        let mut burns = self.pending_burns();
+        burns.any(|burn| burn.is_covered(&snapshot.cover)) || self.gives_up_keys(snapshot)
     }
 
     /// Whether a snapshot names everything that was burned within its cover, and nothing else.
@@ -473,85 +476,6 @@ impl<S: Store> Replica<S> {
         ours.clone()
             .all(|doc| named.contains(doc) || late.contains(doc))
             && named.iter().all(|doc| self.folded.burned.contains(*doc))
-    }
-
-    /// Epochs that a snapshot with this cover gives up: those that a burn has ended, and those
-    /// that were given up before and are still named as parents.
-    pub(crate) fn epochs_to_retire(&self, cover: &Frontier) -> Vec<RetiredEpoch> {
-        let doomed = self.doomed_epochs();
-        let mut retired: BTreeMap<EpochId, RetiredEpoch> = BTreeMap::new();
-        let parents = self.epochs.parents_of_kept(&doomed);
-        for epoch in &self.folded.retired {
-            if parents.contains(&epoch.id) {
-                retired.insert(epoch.id, *epoch);
-            }
-        }
-        for id in doomed {
-            if let Some(epoch) = self.epochs.get(&id)
-                && epoch.counter <= cover.counter(&epoch.device)
-            {
-                let (device, counter, number) = (epoch.device, epoch.counter, epoch.number);
-                retired.insert(
-                    id,
-                    RetiredEpoch {
-                        device,
-                        counter,
-                        id,
-                        number,
-                    },
-                );
-            }
-        }
-        let mut retired: Vec<RetiredEpoch> = retired.into_values().collect();
-        retired.sort_unstable();
-        retired
-    }
-
-    /// Whether what a snapshot gives up may be given up.
-    pub(crate) fn may_retire(&self, snapshot: &Snapshot) -> bool {
-        let doomed = self.doomed_epochs();
-        snapshot.retired.iter().all(|epoch| {
-            let was = self.folded.retired.iter().any(|known| known == epoch);
-            let known = self.epochs.get(&epoch.id);
-            let fits = known.is_some_and(|known| {
-                (known.device, known.counter, known.number)
-                    == (epoch.device, epoch.counter, epoch.number)
-            });
-            was || fits && doomed.contains(&epoch.id)
-        })
-    }
-
-    /// Destroys the keys that a snapshot has retired, with the envelopes that would give them
-    /// again. The disk is scrubbed afterwards.
-    pub(crate) fn retire(&mut self, snapshot: &Snapshot) {
-        let retired: BTreeSet<EpochId> = snapshot.retired.iter().map(|epoch| epoch.id).collect();
-        let burns = self.folded.burns.iter();
-        let done: Vec<bool> = burns
-            .map(|burn| self.is_answered_within(burn, &snapshot.cover))
-            .collect();
-        for epoch in &snapshot.retired {
-            let (device, counter) = (epoch.device, epoch.counter);
-            let key = crate::store::Key::Envelope(device, counter);
-            self.pending.batch.delete(key);
-            self.meta.retain_epochs(|d, c| (*d, c) != (device, counter));
-            self.epochs.retire(epoch.id, epoch.number);
-        }
-        let fresh = retired
-            .iter()
-            .any(|id| !self.folded.retired.iter().any(|known| known.id == *id));
-        if fresh {
-            self.epochs.loose.clear();
-            self.pending.keys = true;
-            self.pending.meta = true;
-        }
-        self.folded.retired.clone_from(&snapshot.retired);
-        for (burn, done) in self.folded.burns.iter_mut().zip(done) {
-            if !burn.done && done {
-                burn.done = true;
-                self.folded.scrub = true;
-            }
-        }
-        self.folded.touch();
     }
 
     /// Whether the disk still holds dead records that must not stay.

@@ -141,7 +141,7 @@ impl Epochs {
     pub(crate) fn offer_key(&mut self, space: &Space, id: EpochId, key: EpochKey, source: Source) {
         if self.all.contains_key(&id) {
             self.complete(space, &id, key);
-        } else {
+        } else if !self.is_retired(&id) {
             self.loose.offer(id, key, source);
         }
     }
@@ -161,9 +161,23 @@ impl Epochs {
         }
     }
 
-    /// Whether there is an epoch that cannot be opened here.
-    pub(crate) fn lacks_keys(&self) -> bool {
-        self.all.values().any(|epoch| epoch.key.is_none())
+    /// Takes a key from the history of an epoch whose turn has not come: only the one that the
+    /// epoch it is named for has committed to, which may be still to come. Returns whether that is
+    /// here and had none.
+    pub(crate) fn take_early_key(
+        &mut self,
+        space: &Space,
+        id: EpochId,
+        key: EpochKey,
+        author: DeviceId,
+    ) -> bool {
+        if self.all.contains_key(&id) {
+            return self.complete(space, &id, key);
+        }
+        if !self.is_retired(&id) {
+            self.loose.offer(id, key, Source::Told(author));
+        }
+        false
     }
 
     /// Takes the keys of an EPOCH envelope that nothing may stand on.
@@ -199,6 +213,11 @@ impl Epochs {
         self.retired.insert(id, number);
     }
 
+    /// Whether an epoch was given up: its key is not taken any more, whoever hands it on.
+    pub(crate) fn is_retired(&self, id: &EpochId) -> bool {
+        self.retired.contains_key(id)
+    }
+
     /// Epochs that are neither one of the burn epochs of certain authors nor follow all of those.
     pub(crate) fn doomed(&self, counts: impl Fn(&Epoch) -> bool) -> BTreeSet<EpochId> {
         let is_burn = |epoch: &Epoch| epoch.reason == EpochReason::Burn && counts(epoch);
@@ -231,6 +250,11 @@ impl Epochs {
         let kept = self.all.iter().filter(|(id, _)| !doomed.contains(id));
         kept.flat_map(|(_, epoch)| epoch.parents.iter().copied())
             .collect()
+    }
+
+    /// These are the numbers that are known of epochs that were given up.
+    pub(crate) fn know_retired(&mut self, numbers: BTreeMap<EpochId, u64>) {
+        self.retired = numbers;
     }
 
     /// Orphans of one author.
@@ -304,18 +328,23 @@ impl Epochs {
     }
 
     /// The epoch to write under: among the tips that are sealed to exactly those who should
-    /// read now, the one with the highest number, then the lowest id. `None`: a new one is
-    /// needed.
+    /// read now and that know of every removal, the one with the highest number, then the lowest
+    /// id. `None`: a new one is needed.
     pub(crate) fn current(&self, space: &Space) -> Option<(EpochId, &EpochKey)> {
         let wanted = space.recipients(&space.seqs())?;
+        let removed = space.revoked_at(&space.seqs());
+        // A device that joined and left since may have been handed its key, by an epoch that is
+        // not here yet: the others would refuse what is written under it.
+        let knows_all = |epoch: &Epoch| {
+            let known = space.revoked_at(&epoch.seqs);
+            removed.iter().all(|device| known.contains(device))
+        };
         self.tips(space)
             .into_iter()
             .filter_map(|id| {
                 let epoch = self.all.get(&id)?;
                 let key = epoch.key.as_ref()?;
-                epoch
-                    .is_sealed_to(&wanted)
-                    .then_some((epoch.number, id, key))
+                (epoch.is_sealed_to(&wanted) && knows_all(epoch)).then_some((epoch.number, id, key))
             })
             .max_by_key(|(number, id, _)| (*number, std::cmp::Reverse(*id)))
             .map(|(_, id, key)| (id, key))

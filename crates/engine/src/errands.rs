@@ -43,7 +43,7 @@ impl<S: Store> Replica<S> {
                     snapshot.is_none_or(|snapshot| !self.lacks_votes(&snapshot))
                 }
                 Standing::Same if self.space.partner().is_none() => true,
-                Standing::Same => self.waits_for_burn(&seen),
+                Standing::Same => self.waits_for_all(&seen)?,
                 Standing::Endorsed | Standing::Differs => false,
             };
             if owed {

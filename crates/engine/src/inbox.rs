@@ -88,7 +88,11 @@ impl<S: Store> Replica<S> {
                     match self.consider(now, envelope)? {
                         Taken::Accepted => progress = true,
                         Taken::Dropped => {}
-                        Taken::Early | Taken::Ahead => break,
+                        Taken::Early => break,
+                        Taken::Ahead => {
+                            progress = true;
+                            break;
+                        }
                     }
                 }
             }
@@ -236,19 +240,21 @@ impl<S: Store> Replica<S> {
     }
 
     /// Takes keys that were missing from the history of an epoch that is not next in its
-    /// author's chain yet: what stands before it there may be waiting for just these keys.
+    /// author's chain yet, or that stands on one that has not come: what stands before them may be
+    /// waiting for just these keys, and so may epochs that are still to come. Returns whether one
+    /// that is here got its key.
     fn pending_keys_of(&mut self, envelope: &VerifiedEnvelope) -> bool {
-        if envelope.header().kind != EnvelopeType::Epoch || !self.epochs.lacks_keys() {
+        if envelope.header().kind != EnvelopeType::Epoch {
             return false;
         }
         let kem = self.space.secrets.kem_secret();
         let Ok(opened) = open_epoch(envelope, &self.space.device.0, kem) else {
             return false;
         };
+        let author = envelope.header().device;
         let mut learned = false;
         for (id, key) in opened.history {
-            // Only the key that the epoch itself has committed to.
-            learned |= self.epochs.complete(&self.space, &id, key);
+            learned |= self.epochs.take_early_key(&self.space, id, key, author);
         }
         self.pending.keys |= learned;
         learned
@@ -292,8 +298,9 @@ impl<S: Store> Replica<S> {
                 Ok(Taken::Accepted)
             }
             Verdict::Early => {
+                let learned = self.pending_keys_of(&envelope);
                 self.park(unverified);
-                Ok(Taken::Early)
+                Ok(if learned { Taken::Ahead } else { Taken::Early })
             }
             Verdict::Orphan | Verdict::Invalid => {
                 self.notice(

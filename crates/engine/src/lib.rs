@@ -38,6 +38,7 @@ mod proposals;
 mod rebuild;
 pub mod recovery;
 pub mod replica;
+mod retiring;
 mod schedule;
 pub mod snapshot;
 mod space;

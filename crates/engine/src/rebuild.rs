@@ -226,6 +226,9 @@ impl<S: Store> Replica<S> {
         for (doc, remade) in replayed.docs {
             let (device, by) = gone.docs.get(&doc).copied().unwrap_or(first);
             self.cache.drop_doc(&doc);
+            // The pack that it is in still holds what has gone.
+            let pack = self.row(&doc)?.map_or(0, |row| row.pack);
+            self.soil(&doc, pack);
             let batch = &mut self.pending.batch;
             self.directory.update(doc, &mut self.store, |row| {
                 store_anew(row, &remade.loaded.doc, remade.chunks, batch)
@@ -528,7 +531,8 @@ impl<S: Store> Replica<S> {
     ) -> Result<bool, EngineError> {
         let header = *envelope.header();
         let (device, counter) = (header.device, header.counter);
-        if header.kind != EnvelopeType::Epoch || device == self.space.device {
+        let given_up = self.epochs.is_retired(&envelope.id().into());
+        if header.kind != EnvelopeType::Epoch || device == self.space.device || given_up {
             return Ok(false);
         }
         let beyond = self
@@ -543,6 +547,11 @@ impl<S: Store> Replica<S> {
         let Verdict::Valid(epoch, history) = self.epochs.judge(&self.space, envelope) else {
             return Ok(false);
         };
+        // Every device has confirmed a burn that its author had not heard of: nobody has written
+        // under it, and it may hold what was destroyed.
+        if self.is_left_over(&epoch.parents) {
+            return Ok(false);
+        }
         let id = envelope.id().into();
         self.epochs
             .insert(&self.space, id, *epoch, history, now.wall_ms);

@@ -50,12 +50,10 @@ pub fn moments(date: &str) -> Option<(i64, i64)> {
     Some((first, first + DAY_STEPS - 1))
 }
 
-/// The day of the week of a date, 0 for Monday. `None` for what is no date.
+/// Number of the day of a date, one more for each day of the calendar; 1 is Monday, 0001-01-01.
 #[must_use]
-pub fn weekday(date: &str) -> Option<usize> {
-    let days = moment(day(date))? / DAY_STEPS;
-    // The first of January of the year 1 was a Monday.
-    usize::try_from((days - 1).rem_euclid(7)).ok()
+pub fn day_number(date: &str) -> Option<i64> {
+    Some(moment(day(date))? / DAY_STEPS)
 }
 
 /// The month of a date, `year × 12 + month`.
@@ -98,7 +96,7 @@ fn number(digits: &str, len: usize) -> Option<u32> {
     if plain { digits.parse().ok() } else { None }
 }
 
-fn days_in(year: u32, month: u32) -> Option<u32> {
+pub(crate) fn days_in(year: u32, month: u32) -> Option<u32> {
     let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     match month {
         1 | 3 | 5 | 7 | 8 | 10 | 12 => Some(31),
@@ -185,20 +183,19 @@ mod tests {
         assert!(next("2024-02-28T10:00", "2024-02-29"));
         assert!(next("1900-02-28", "1900-03-01") && next("2025-12-31", "2026-01-01"));
         assert_eq!(moment("2026-02-29"), None);
+        let (leap, then) = (day_number("2024-02-29T23:59"), day_number("2024-03-01"));
+        assert_eq!(leap.map(|n| n + 1), then);
+        assert_eq!(day_number("2026-06-29").map(|n| n % 7), Some(1), "a Monday");
         assert_eq!(month("2026-07-01T21:30"), Some(2026 * 12 + 7));
     }
 
     #[test]
-    fn every_day_has_its_weekday() {
-        for (date, weekday_of) in [
-            ("0001-01-01", 0),
-            ("1969-07-20", 6),
-            ("2000-02-29T08:00", 1),
-            ("2026-07-01T21:30", 2),
-        ] {
-            assert_eq!(weekday(date), Some(weekday_of), "{date}");
-        }
-        assert_eq!(weekday("2026-02-30"), None);
+    fn days_are_numbered_without_gaps_and_the_first_is_a_monday() {
+        assert_eq!(day_number("0001-01-01"), Some(1));
+        let (thursday, friday) = (day_number("2026-12-31"), day_number("2027-01-01T09:00"));
+        assert_eq!(thursday.map(|day| day + 1), friday);
+        assert_eq!(thursday.map(|day| day % 7), Some(4));
+        assert_eq!(day_number("2026-02-29"), None);
     }
 
     #[test]

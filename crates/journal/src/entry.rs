@@ -9,11 +9,12 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::body::{self, Paragraph};
 use crate::error::{Error, Invalid, Unreadable};
+use crate::layers::{Layers, words};
 use crate::opening::Stage;
 use crate::photo::{self, Photo};
 use crate::read::{View, bounded, wrong};
 use crate::schema::{self, Kind};
-use crate::{date, redacted_debug};
+use crate::{date, import, redacted_debug, tree};
 
 /// What a person hands in to keep.
 #[derive(Clone, PartialEq, Eq)]
@@ -51,8 +52,49 @@ pub struct Entry {
     /// Photos and files, in their order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub photos: Vec<Photo>,
+    /// Body, feeling, thought, echo and want.
+    #[serde(skip_serializing_if = "Layers::is_empty")]
+    pub layers: Layers,
+    /// What it is.
+    pub sort: Sort,
+    /// One to come back to.
+    pub starred: bool,
+    /// It is not to come back by itself.
+    pub let_rest: bool,
     /// Where copies of it were opened, in order of id.
     pub openings: Vec<OpenedAs>,
+    /// Where it came from, if it was imported.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Box<import::Mark>>,
+}
+
+words! {
+    /// What an entry is to the person who wrote it.
+    Sort, "kind of entry" {
+        /// A note.
+        Note = "note",
+        /// A feeling.
+        Feeling = "feeling",
+        /// A joy.
+        Joy = "joy",
+        /// Something one is grateful for.
+        Gratitude = "gratitude",
+        /// An apology.
+        Apology = "apology",
+        /// About mending something.
+        Repair = "repair",
+    }
+}
+
+words! {
+    /// What the author wants of an opening from here on. It stays in the private space: nobody can
+    /// tell “stopped” from “not yet”.
+    Intent, "intent" {
+        /// It stays as it is, for as long as the author likes.
+        Hold = "hold",
+        /// No more of it is opened.
+        Close = "close",
+    }
 }
 
 impl Entry {
@@ -78,6 +120,13 @@ pub struct OpenedAs {
     pub stage: Stage,
     /// When, milliseconds since 1970 (UTC).
     pub at_ms: i64,
+    /// What its author wants of it from here on.
+    #[serde(default = "hold")]
+    pub intent: Intent,
+}
+
+fn hold() -> Intent {
+    Intent::Hold
 }
 
 /// What a person saved. `None` leaves a field as it is.
@@ -144,8 +193,95 @@ pub fn read<D: ReadDoc>(doc: &D) -> Result<Entry, Unreadable> {
         created_at_ms: view.int(&ROOT, schema::CREATED_AT)?,
         saved_at_ms: view.int(&ROOT, schema::SAVED_AT)?,
         photos: photo::read(&view)?,
+        layers: read_layers(doc)?,
+        sort: read_sort(&view)?,
+        starred: view.flag(schema::STARRED)?,
+        let_rest: view.flag(schema::LET_REST)?,
         openings: read_openings(&view)?,
+        imported: import::read_mark(&view).map(Box::new),
     })
+}
+
+/// Saves the layers as they should be; what is as it was is not written. Returns whether anything
+/// was.
+///
+/// # Errors
+/// [`Error::Invalid`] or [`Error::Unreadable`]; nothing is written then.
+pub fn set_layers<T: Transactable>(
+    tx: &mut T,
+    layers: &Layers,
+    saved_at_ms: i64,
+) -> Result<bool, Error> {
+    View::now(tx).expect_kind(Kind::Entry)?;
+    let changed = write_layers(tx, layers)?;
+    if changed {
+        tx.put(ROOT, schema::SAVED_AT, saved_at_ms)?;
+    }
+    Ok(changed)
+}
+
+/// Marks an entry as what it is, as one to come back to, or as one that rests. `None` leaves a mark
+/// as it is. Returns whether anything changed.
+///
+/// # Errors
+/// [`Error::Unreadable`] if this is no entry.
+pub fn mark<T: Transactable>(
+    tx: &mut T,
+    sort: Option<Sort>,
+    starred: Option<bool>,
+    let_rest: Option<bool>,
+) -> Result<bool, Error> {
+    let now = read(tx)?;
+    let mut changed = false;
+    if let Some(sort) = sort.filter(|sort| *sort != now.sort) {
+        tx.put(ROOT, schema::SORT, sort.as_str())?;
+        changed = true;
+    }
+    let flags = [
+        (schema::STARRED, starred, now.starred),
+        (schema::LET_REST, let_rest, now.let_rest),
+    ];
+    for (key, wanted, is) in flags {
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != is) {
+            tx.put(ROOT, key, wanted)?;
+            changed = true;
+        }
+    }
+    Ok(changed)
+}
+
+/// Writes the layers of an entry or an opening; returns whether anything changed.
+pub(crate) fn write_layers<T: Transactable>(tx: &mut T, layers: &Layers) -> Result<bool, Error> {
+    layers.check()?;
+    let now = read_layers(tx)?;
+    if now == *layers {
+        return Ok(false);
+    }
+    let map = match View::now(tx).object(schema::LAYERS, ObjType::Map)? {
+        Some(map) => map,
+        None => tx.put_object(ROOT, schema::LAYERS, ObjType::Map)?,
+    };
+    tree::update(tx, &map, &now.fields()?, &layers.fields()?)
+}
+
+/// Reads the layers of an entry or an opening.
+pub(crate) fn read_layers<D: ReadDoc>(doc: &D) -> Result<Layers, Unreadable> {
+    let Some(fields) = tree::read_under(doc, schema::LAYERS)? else {
+        return Ok(Layers::default());
+    };
+    let layers: Layers = serde_json::from_value(serde_json::Value::Object(fields))
+        .map_err(|_| Unreadable::BadValue(schema::LAYERS))?;
+    let holds = layers.check();
+    holds.map_err(|_| Unreadable::BadValue(schema::LAYERS))?;
+    Ok(layers)
+}
+
+fn read_sort<D: ReadDoc>(view: &View<'_, D>) -> Result<Sort, Unreadable> {
+    let word = view.word(schema::SORT)?;
+    // A word of a newer version is a note here, and stays as it is.
+    Ok(word
+        .and_then(|word| word.parse().ok())
+        .unwrap_or(Sort::Note))
 }
 
 /// Saves what changed and nothing else. Returns whether anything did; a save that changes nothing
@@ -227,7 +363,52 @@ pub fn note_opening<T: Transactable>(
     };
     tx.put(&item, schema::STAGE, stage.as_str())?;
     tx.put(&item, schema::AT, at_ms)?;
+    // Whoever opens it further has thought better of closing it.
+    if View::now(tx).scalar(&item, schema::INTENT)?.is_some() {
+        tx.delete(&item, schema::INTENT)?;
+    }
     Ok(())
+}
+
+/// Notes what the author wants of an opening from here on.
+///
+/// # Errors
+/// [`Error::Invalid`] if the entry knows of no such opening; [`Error::Unreadable`] if this is no
+/// entry.
+pub fn note_intent<T: Transactable>(
+    tx: &mut T,
+    opening_id: &str,
+    intent: Intent,
+) -> Result<(), Error> {
+    let item = {
+        let view = View::now(tx);
+        view.expect_kind(Kind::Entry)?;
+        let map = view.object(schema::OPENINGS, ObjType::Map)?;
+        let item = map.map(|map| view.get(&map, opening_id)).transpose()?;
+        match item.flatten() {
+            Some((Value::Object(ObjType::Map), item)) => item,
+            _ => return Err(Invalid::BadOpeningId.into()),
+        }
+    };
+    tx.put(&item, schema::INTENT, intent.as_str())?;
+    Ok(())
+}
+
+/// Forgets an opening that was taken back. Returns whether it was known.
+///
+/// # Errors
+/// [`Error::Unreadable`] if this is no entry.
+pub fn forget_opening<T: Transactable>(tx: &mut T, opening_id: &str) -> Result<bool, Error> {
+    let map = {
+        let view = View::now(tx);
+        view.expect_kind(Kind::Entry)?;
+        match view.object(schema::OPENINGS, ObjType::Map)? {
+            Some(map) if view.get(&map, opening_id)?.is_some() => map,
+            _ => return Ok(false),
+        }
+    };
+    tx.delete(&map, opening_id)?;
+    Ok(true)
 }
 
 /// Writes what every record starts with, into an empty document only: a second root would make
@@ -340,10 +521,15 @@ fn read_openings<D: ReadDoc>(view: &View<'_, D>) -> Result<Vec<OpenedAs>, Unread
             .parse()
             .map_err(|_| Unreadable::BadValue(schema::STAGE))?;
         let at_ms = view.int(&item, schema::AT)?;
+        let intent = match view.scalar(&item, schema::INTENT)? {
+            Some(ScalarValue::Str(word)) => word.parse().unwrap_or(Intent::Hold),
+            _ => Intent::Hold,
+        };
         openings.push(OpenedAs {
             opening_id,
             stage,
             at_ms,
+            intent,
         });
     }
     openings.sort_unstable_by(|a, b| a.opening_id.cmp(&b.opening_id));

@@ -8,6 +8,7 @@ use automerge::{Automerge, ChangeHash, ChangeMetadata, ObjId, ROOT, ScalarValue,
 use crate::body;
 use crate::error::Unreadable;
 use crate::read::View;
+use crate::records;
 use crate::redacted_debug;
 use crate::schema::{self, Kind};
 
@@ -31,6 +32,7 @@ redacted_debug!(Version);
 /// The versions of one document, read one at a time. See [`versions`].
 pub struct Versions<'a> {
     doc: &'a Automerge,
+    kind: Kind,
     saves: std::vec::IntoIter<Save>,
 }
 
@@ -84,6 +86,7 @@ pub fn versions(doc: &Automerge) -> Result<Versions<'_>, Unreadable> {
         .collect();
     Ok(Versions {
         doc,
+        kind,
         saves: saves.into_iter(),
     })
 }
@@ -102,12 +105,12 @@ impl Iterator for Versions<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         let save = self.saves.next()?;
         let heads = vec![save.hash];
-        let view = View::at(self.doc, &heads);
-        let read = view
-            .titles()
-            .and_then(|(title, _)| Ok((title, view.paragraphs()?)));
-        Some(read.map(|(title, paragraphs)| Version {
-            text: body::joined(&paragraphs),
+        let read = match self.kind {
+            Kind::Entry | Kind::Opening => body_at(self.doc, &heads),
+            _ => small_at(self.doc, &heads, &self.kind),
+        };
+        Some(read.map(|(title, text)| Version {
+            text,
             title,
             actor: save.actor,
             saved_at_ms: save.at_ms,
@@ -121,6 +124,25 @@ impl Iterator for Versions<'_> {
 }
 
 impl ExactSizeIterator for Versions<'_> {}
+
+/// Title and text of an entry or opening as they were.
+fn body_at(doc: &Automerge, heads: &[ChangeHash]) -> Result<(Option<String>, String), Unreadable> {
+    let view = View::at(doc, heads);
+    let (title, _) = view.titles()?;
+    Ok((title, body::joined(&view.paragraphs()?)))
+}
+
+/// What one of the smaller records said: the texts that a search looks at.
+fn small_at(
+    doc: &Automerge,
+    heads: &[ChangeHash],
+    kind: &Kind,
+) -> Result<(Option<String>, String), Unreadable> {
+    let then = doc.fork_at(heads)?;
+    let facts = records::facts(&then, kind)?;
+    let text = facts.map(|facts| facts.texts.join("\n"));
+    Ok((None, text.unwrap_or_default()))
+}
 
 /// The time of saving as `change` left it, and whether it was `change` that set it.
 fn saved_at(

@@ -7,18 +7,23 @@
 //! ```text
 //! imported     map
 //!   batch        the import it came with, 32 hexadecimal digits
-//!   id           its id before, 32 hexadecimal digits
+//!   format       `ajar`
+//!   source       its id before, 32 hexadecimal digits
 //!   space        `me` or `us`: where it stood
 //!   author       `me`, `partner` or `both`: who wrote it, seen by whoever exported it
 //!   author_name  what they are called; not there for `both`
 //!   before       what stood under `imported` before; not there if nothing did
 //!   without      map: photos that the archive did not have, as it named them; not there if none
 //! ```
+//!
+//! The first three are the [`Imprint`](crate::import::Imprint) that every import leaves: with it an
+//! import is undone, whatever it was of.
 
-use automerge::{ROOT, ReadDoc};
+use automerge::ReadDoc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::import;
 use crate::layers::words;
 use crate::record::is_id;
 use crate::schema;
@@ -78,13 +83,14 @@ crate::redacted_debug!(Origin, Imported);
 
 /// Where a record that came out of an archive stood before; `None` for any other.
 pub fn origin_of<D: ReadDoc>(doc: &D) -> Option<Origin> {
-    // Most have no such key, and are not read as a whole for it.
-    doc.get(ROOT, schema::IMPORTED).ok()??;
+    // Most have no such mark, and are not read as a whole for it.
+    import::imprint_of(doc).filter(|imprint| imprint.format == FORMAT)?;
     let fields = tree::read(doc).ok()?;
     Imported::of(&fields).map(|mark| mark.origin)
 }
 
-const ID: &str = "id";
+/// The word of this format, in the mark and for commands.
+pub const FORMAT: &str = "ajar";
 const BEFORE: &str = "before";
 const WITHOUT: &str = "without";
 
@@ -114,11 +120,14 @@ impl Imported {
     #[must_use]
     pub fn of(fields: &Fields) -> Option<Self> {
         let mark = fields.get(schema::IMPORTED)?;
+        if mark.get(schema::FORMAT)?.as_str() != Some(FORMAT) {
+            return None;
+        }
         let text = |key: &str| mark.get(key)?.as_str().filter(|id| is_id(id));
         let origin: Origin = serde_json::from_value(mark.clone()).ok()?;
         Some(Self {
             batch: text(schema::BATCH)?.to_owned(),
-            id: text(ID)?.to_owned(),
+            id: text(schema::SOURCE)?.to_owned(),
             origin: Some(origin).filter(Origin::holds)?,
             before: mark.get(BEFORE).cloned(),
             without: match mark.get(WITHOUT) {
@@ -133,7 +142,8 @@ impl Imported {
         let mut mark = json!(self.origin);
         if let Value::Object(mark) = &mut mark {
             mark.insert(schema::BATCH.to_owned(), json!(self.batch));
-            mark.insert(ID.to_owned(), json!(self.id));
+            mark.insert(schema::FORMAT.to_owned(), json!(FORMAT));
+            mark.insert(schema::SOURCE.to_owned(), json!(self.id));
             if let Some(before) = &self.before {
                 mark.insert(BEFORE.to_owned(), before.clone());
             }
@@ -173,7 +183,8 @@ mod tests {
     #[test]
     fn a_mark_of_another_import_or_a_false_one_is_none() {
         for (key, value) in [
-            ("id", json!("../..")),
+            ("source", json!("../..")),
+            ("format", json!("jrnl")),
             ("batch", json!(7)),
             ("space", json!("them")),
             ("author_name", json!("Ana\u{202e}")),
@@ -183,7 +194,7 @@ mod tests {
             let fields = Fields::from_iter([("imported".to_owned(), mark)]);
             assert!(Imported::of(&fields).is_none(), "{key}");
         }
-        let other = json!({"batch": "1".repeat(32), "from": "jrnl"});
+        let other = json!({"batch": "1".repeat(32), "format": "jrnl", "source": "2".repeat(32)});
         let fields = Fields::from_iter([("imported".to_owned(), other)]);
         assert!(Imported::of(&fields).is_none());
     }

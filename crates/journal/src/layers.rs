@@ -11,6 +11,7 @@ use crate::error::Invalid;
 use crate::point::Point;
 use crate::redacted_debug;
 use crate::text::check_text;
+use crate::tree::Fields;
 
 /// Longest text of a layer, in bytes.
 pub const TEXT_BYTES_MAX: usize = 64 << 10;
@@ -481,6 +482,19 @@ impl Layers {
         }
     }
 
+    /// Takes these layers over from another record.
+    pub(crate) fn take(&mut self, other: &Self, layers: &[Layer]) {
+        for layer in layers {
+            match layer {
+                Layer::Body => self.body.clone_from(&other.body),
+                Layer::Feeling => self.feeling.clone_from(&other.feeling),
+                Layer::Thought => self.thought.clone_from(&other.thought),
+                Layer::Echo => self.echo.clone_from(&other.echo),
+                Layer::Want => self.want.clone_from(&other.want),
+            }
+        }
+    }
+
     /// Every text in it, for a search.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         let thought = &self.thought;
@@ -526,6 +540,18 @@ impl Layers {
         push("Wanting to", self.want.urge.map(|urge| urge.to_string()));
         push("Would help", self.want.need.map(|need| need.to_string()));
         lines
+    }
+
+    /// The layers as plain values.
+    pub(crate) fn fields(&self) -> Result<Fields, Invalid> {
+        let needs = "values that can be written down";
+        match serde_json::to_value(self) {
+            Ok(serde_json::Value::Object(fields)) => Ok(fields),
+            _ => Err(Invalid::Field {
+                field: "layers",
+                needs,
+            }),
+        }
     }
 
     /// Checks sizes and scales.

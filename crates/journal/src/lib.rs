@@ -9,33 +9,45 @@
 //! * An [`opening`] is one document in the shared space. It is made from a [`opening::Projection`],
 //!   a copy that holds only what its stage shows.
 //! * A [`photo`] in either of them names sealed bytes that lie elsewhere.
+//! * An [`import`] reads what other journals export.
 //! * A [`profile`] is the name a person goes by.
 //!
 //! Whatever a document holds was written by someone's device. Reading never panics and never
 //! trusts a type or a size: a record that does not hold gives [`Unreadable`].
 
+pub mod between;
 mod body;
+pub mod book;
+pub mod calendar;
+pub mod conversation;
 pub mod date;
 mod diff;
 pub mod entry;
 pub mod error;
 pub mod export;
 pub mod history;
+pub mod import;
 pub mod import_ajar;
 pub mod imported;
+pub mod insight;
 pub mod layers;
+pub mod letters;
+pub mod memory;
 pub mod opening;
 pub mod photo;
 pub mod point;
 pub mod profile;
 pub mod query;
+pub mod questions;
 mod read;
 pub mod record;
 pub mod records;
+pub mod rituals;
 pub mod schema;
 pub mod summary;
 pub mod text;
 pub mod tree;
+pub mod words;
 
 pub use body::Paragraph;
 pub use error::{Error, Invalid, Unreadable};

@@ -7,7 +7,8 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::date;
 use crate::entry::Entry;
-use crate::opening::Opening;
+use crate::layers::Layers;
+use crate::opening::{Opening, Stage};
 use crate::records::Facts;
 use crate::redacted_debug;
 use crate::schema::Kind;
@@ -30,6 +31,9 @@ pub struct Item {
     pub tags: Vec<String>,
     /// When it was created, milliseconds since 1970 (UTC); openings do not say.
     pub created_at_ms: Option<i64>,
+    /// It has photos or files.
+    #[serde(default)]
+    pub has_photo: bool,
 }
 
 redacted_debug!(Item);
@@ -43,9 +47,10 @@ impl Item {
             kind: Kind::Entry,
             date: entry.date.clone(),
             title: entry.title.clone(),
-            first_line: first_line(&entry.paragraphs),
+            first_line: beginning(first_line(&entry.paragraphs), &entry.layers),
             tags: entry.tags.clone(),
             created_at_ms: Some(entry.created_at_ms),
+            has_photo: !entry.photos.is_empty(),
         }
     }
 
@@ -57,9 +62,10 @@ impl Item {
             kind: Kind::Opening,
             date: opening.date.clone(),
             title: opening.title.clone(),
-            first_line: first_line(&opening.paragraphs),
+            first_line: opening_line(opening),
             tags: Vec::new(),
             created_at_ms: None,
+            has_photo: !opening.photos.is_empty(),
         }
     }
 
@@ -78,6 +84,7 @@ impl Item {
                 .unwrap_or_default(),
             tags: Vec::new(),
             created_at_ms: None,
+            has_photo: false,
         }
     }
 
@@ -89,6 +96,32 @@ impl Item {
             .as_deref()
             .filter(|title| !title.trim().is_empty());
         displayable_line(title.unwrap_or(&self.first_line))
+    }
+}
+
+/// What stands for a record without a title: how it begins, or what its layers say first.
+fn beginning(first_line: String, layers: &Layers) -> String {
+    if !first_line.is_empty() {
+        return first_line;
+    }
+    let mut lines = layers.lines().into_iter();
+    let words = lines.find(|(name, _)| *name == "Words");
+    let first = words.or_else(|| layers.lines().into_iter().next());
+    first
+        .map(|(_, line)| first_line_of(&line))
+        .unwrap_or_default()
+}
+
+fn opening_line(opening: &Opening) -> String {
+    let gist = opening.gist.as_deref().map(first_line_of);
+    let line = beginning(first_line(&opening.paragraphs), &Layers::default());
+    if !line.is_empty() {
+        return line;
+    }
+    let line = gist.unwrap_or_else(|| beginning(String::new(), &opening.layers));
+    match opening.stage {
+        Stage::Knock => "Something is moving.".to_owned(),
+        _ => line,
     }
 }
 
@@ -105,6 +138,8 @@ pub struct Filter {
     pub kind: Option<Kind>,
     /// Without a kind, those too that no list shows by itself ([`Kind::is_listed`]).
     pub all_kinds: bool,
+    /// Only with photos or files.
+    pub has_photo: bool,
     /// At most so many, counted after sorting.
     pub limit: Option<usize>,
 }
@@ -122,6 +157,7 @@ impl Filter {
                 .as_deref()
                 .is_none_or(|until| day <= date::day(until))
             && self.is_of_kind(item)
+            && (!self.has_photo || item.has_photo)
             && self
                 .tag
                 .as_deref()
@@ -174,6 +210,7 @@ mod tests {
             first_line: "It rained.\u{1b}[2J".to_owned(),
             tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
             created_at_ms: Some(created),
+            has_photo: id == "c",
         }
     }
 
@@ -234,6 +271,15 @@ mod tests {
             ..Filter::default()
         };
         assert!(filter.select(diary()).is_empty());
+    }
+
+    #[test]
+    fn what_has_photos_can_be_asked_for() {
+        let filter = Filter {
+            has_photo: true,
+            ..Filter::default()
+        };
+        assert_eq!(ids(&filter.select(diary())), ["c"]);
     }
 
     #[test]

@@ -80,6 +80,56 @@ impl<'a, D: ReadDoc> View<'a, D> {
         }
     }
 
+    /// A word that need not be there.
+    pub(crate) fn word(&self, key: &'static str) -> Result<Option<String>, Unreadable> {
+        match self.scalar(&ROOT, key)? {
+            None => Ok(None),
+            Some(ScalarValue::Str(word)) => bounded(key, &word, schema::WORD_CHARS_MAX).map(Some),
+            Some(_) => Err(wrong(key, "text")),
+        }
+    }
+
+    /// A text of at most `max` bytes that need not be there.
+    pub(crate) fn text(&self, key: &'static str, max: usize) -> Result<Option<String>, Unreadable> {
+        match self.scalar(&ROOT, key)? {
+            None => Ok(None),
+            Some(ScalarValue::Str(text)) if text.len() <= max => Ok(Some(text.to_string())),
+            Some(ScalarValue::Str(_)) => Err(Unreadable::TooLarge(key)),
+            Some(_) => Err(wrong(key, "text")),
+        }
+    }
+
+    /// A mark; `false` when it is not there.
+    pub(crate) fn flag(&self, key: &'static str) -> Result<bool, Unreadable> {
+        self.flag_or(key, false)
+    }
+
+    /// A mark, and what holds when it is not there.
+    pub(crate) fn flag_or(&self, key: &'static str, usual: bool) -> Result<bool, Unreadable> {
+        match self.scalar(&ROOT, key)? {
+            None => Ok(usual),
+            Some(ScalarValue::Boolean(yes)) => Ok(yes),
+            Some(_) => Err(wrong(key, "yes or no")),
+        }
+    }
+
+    /// Every text under a root key: more than one when devices wrote at the same time.
+    pub(crate) fn all_words(&self, key: &'static str) -> Result<Vec<String>, Unreadable> {
+        let mut words = Vec::new();
+        for (value, _) in self.doc.get_all(ROOT, key)? {
+            match &value {
+                Value::Scalar(value) => match value.as_ref() {
+                    ScalarValue::Str(word) => {
+                        words.push(bounded(key, word, schema::TITLE_CHARS_MAX)?);
+                    }
+                    _ => return Err(wrong(key, "text")),
+                },
+                Value::Object(_) => return Err(wrong(key, "text")),
+            }
+        }
+        Ok(words)
+    }
+
     pub(crate) fn int(&self, obj: &ObjId, key: &'static str) -> Result<i64, Unreadable> {
         match self.scalar(obj, key)?.ok_or(Unreadable::Missing(key))? {
             ScalarValue::Int(number) => Ok(number),
@@ -191,6 +241,22 @@ impl<'a, D: ReadDoc> View<'a, D> {
             items.push((item.key.into_owned(), item.value.into_value(), id));
         }
         Ok(items)
+    }
+
+    /// The plain values of a map, at most `max` of them.
+    pub(crate) fn scalars(&self, map: &ObjId, max: usize) -> Vec<(String, ScalarValue)> {
+        let range = match self.heads {
+            None => self.doc.map_range(map, ..),
+            Some(heads) => self.doc.map_range_at(map, .., heads),
+        };
+        let scalars = range.filter_map(|item| {
+            let value = match item.value.into_value() {
+                Value::Scalar(value) => value.into_owned(),
+                Value::Object(_) => return None,
+            };
+            Some((item.key.into_owned(), value))
+        });
+        scalars.take(max).collect()
     }
 }
 

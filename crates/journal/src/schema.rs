@@ -62,11 +62,39 @@ pub const HEIGHT: &str = "height";
 pub const THUMB: &str = "thumb";
 /// Root key of a profile: the name, a string. Key of an original photo: the file's name.
 pub const NAME: &str = "name";
-/// Root key of a record that came out of a file: a map of [`BATCH`] and where it came from
-/// ([`crate::imported`]).
+
+/// Root key of an entry or an opening: map of [`crate::layers::Layers`].
+pub const LAYERS: &str = "layers";
+/// Root key of an entry: the word of its [`crate::entry::Sort`]; absent for a note.
+pub const SORT: &str = "sort";
+/// Root key of an entry: `true` if it is one to come back to.
+pub const STARRED: &str = "starred";
+/// Root key of an entry: `true` if it is not to come back by itself.
+pub const LET_REST: &str = "let_rest";
+/// Key of one item of [`OPENINGS`]: the word of its [`crate::entry::Intent`]; absent while it is
+/// held.
+pub const INTENT: &str = "intent";
+/// Root key of an opening: stage and parts that are shown, in one value ([`crate::opening`]).
+pub const DOOR: &str = "door";
+/// Root key of an opening: its one sentence.
+pub const GIST: &str = "gist";
+/// Root key of an opening: the word of its [`crate::layers::Need`].
+pub const NEED: &str = "need";
+/// Root key of an opening: the word of its [`crate::records::When`].
+pub const WHEN: &str = "when";
+/// Root key of an opening: `false` if no answer is wanted.
+pub const REPLY: &str = "reply";
+/// Root key of a record that came out of a file: map of what an import notes ([`crate::import`],
+/// and [`crate::imported`] for an archive of Ajar); absent otherwise.
 pub const IMPORTED: &str = "imported";
-/// Key of [`IMPORTED`]: the import it came with, 32 hexadecimal digits.
+/// Key of [`IMPORTED`]: the import, 32 hexadecimal digits.
 pub const BATCH: &str = "batch";
+/// Key of [`IMPORTED`]: the word of the format.
+pub const FORMAT: &str = "format";
+/// Key of [`IMPORTED`]: what the source calls the record, a string.
+pub const SOURCE: &str = "source";
+/// Key of [`IMPORTED`]: map from a name to a string, what else the source said.
+pub const KEPT: &str = "kept";
 
 /// Longest title, in characters.
 pub const TITLE_CHARS_MAX: usize = 1000;

@@ -7,6 +7,7 @@ use unicode_normalization::{UnicodeNormalization, is_nfkc};
 use crate::body::Paragraph;
 use crate::entry::{self, Entry};
 use crate::error::Unreadable;
+use crate::import::{self, Imprint};
 use crate::imported::{self, Origin};
 use crate::opening::{self, Opening, Stage};
 use crate::query::Item;
@@ -17,7 +18,7 @@ use crate::tree::Fields;
 use crate::{date, redacted_debug};
 
 /// Raised with every change of what [`of`] gives.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// Shelf of what is needed at once, whatever month it is from.
 pub const AT_ONCE: u32 = u32::MAX;
 /// Sorts records that cannot be read; nothing that can be is sorted so.
@@ -53,6 +54,8 @@ pub struct Line {
     tags: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     created_at_ms: Option<i64>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    has_photo: bool,
     /// How far an opening is opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<Stage>,
@@ -65,13 +68,16 @@ pub struct Line {
     pub fields: Option<Fields>,
     /// Where a record that came out of an archive stood before, and who wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub imported: Option<Origin>,
+    pub origin: Option<Origin>,
     /// Whether devices wrote different things at the same time and nobody has chosen yet.
     #[serde(default, skip_serializing_if = "is_false")]
     pub versions: bool,
     /// Title and tags were too long to be kept here: the record has them.
     #[serde(default, skip_serializing_if = "is_false")]
     pub cut: bool,
+    /// The import it came with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imprint>,
 }
 
 redacted_debug!(Summary, Line);
@@ -90,12 +96,14 @@ impl Line {
             first_line: item.first_line,
             tags: item.tags,
             created_at_ms: item.created_at_ms,
+            has_photo: item.has_photo,
             stage,
             about: None,
             fields: None,
-            imported: None,
+            origin: None,
             versions,
             cut: false,
+            imported: None,
         }
     }
 
@@ -108,12 +116,14 @@ impl Line {
             first_line: first_line_of(text),
             tags: Vec::new(),
             created_at_ms: None,
+            has_photo: false,
             stage: None,
             about: facts.about,
             fields: Some(facts.fields),
-            imported: None,
+            origin: None,
             versions: false,
             cut: false,
+            imported: None,
         }
     }
 
@@ -154,6 +164,7 @@ impl Line {
             first_line: self.first_line,
             tags: self.tags,
             created_at_ms: self.created_at_ms,
+            has_photo: self.has_photo,
         }
     }
 }
@@ -161,7 +172,7 @@ impl Line {
 /// What is kept of a record; `None` when there is nothing to keep of it.
 #[must_use]
 pub fn of<D: ReadDoc>(doc: &D) -> Option<Summary> {
-    let from = || imported::origin_of(doc);
+    let from = || From::of(doc);
     let read = match schema::kind_of(doc) {
         Ok(Kind::Entry) => entry::read(doc).map(|entry| of_entry(&entry, from())),
         Ok(Kind::Opening) => opening::read(doc).map(|opening| of_opening(&opening, from())),
@@ -179,31 +190,52 @@ pub fn of<D: ReadDoc>(doc: &D) -> Option<Summary> {
     }
 }
 
-fn of_entry(entry: &Entry, from: Option<Origin>) -> Option<Summary> {
-    let mut line = Line::new(Item::of_entry("", entry), None, entry.has_versions());
-    line.imported = from;
+/// Where a record came from, if an import made it.
+struct From {
+    imprint: Option<Imprint>,
+    origin: Option<Origin>,
+}
+
+impl From {
+    fn of<D: ReadDoc>(doc: &D) -> Self {
+        let imprint = import::imprint_of(doc);
+        let origin = imprint.as_ref().and_then(|_| imported::origin_of(doc));
+        Self { imprint, origin }
+    }
+
+    fn note(self, mut line: Line) -> Line {
+        line.imported = self.imprint;
+        line.origin = self.origin;
+        line
+    }
+}
+
+fn of_entry(entry: &Entry, from: From) -> Option<Summary> {
+    let line = Line::new(Item::of_entry("", entry), None, entry.has_versions());
+    let line = from.note(line);
     let titles = entry.title.iter().chain(&entry.title_others);
     let words = titles.chain(&entry.tags).map(String::as_str);
+    let words = words.chain(entry.layers.texts());
     listed(&entry.date, line, text(words, &entry.paragraphs))
 }
 
-fn of_opening(opening: &Opening, from: Option<Origin>) -> Option<Summary> {
+fn of_opening(opening: &Opening, from: From) -> Option<Summary> {
     let others = opening.paragraphs.iter().any(|p| !p.others.is_empty());
     let versions = others || !opening.title_others.is_empty();
     let stage = Some(opening.stage);
-    let mut line = Line::new(Item::of_opening("", opening), stage, versions);
-    line.imported = from;
+    let line = Line::new(Item::of_opening("", opening), stage, versions);
+    let line = from.note(line);
     let titles = opening.title.iter().chain(&opening.title_others);
-    let words = titles.map(String::as_str);
+    let words = titles.chain(&opening.gist).map(String::as_str);
+    let words = words.chain(opening.layers.texts());
     listed(&opening.date, line, text(words, &opening.paragraphs))
 }
 
-fn of_facts(kind: Kind, facts: Facts, from: Option<Origin>) -> Option<Summary> {
+fn of_facts(kind: Kind, facts: Facts, from: From) -> Option<Summary> {
     let day = facts.day.clone();
     let words = facts.texts.clone();
     let text = text(words.iter().map(String::as_str), &[]);
-    let mut line = Line::of_facts(kind, facts);
-    line.imported = from;
+    let line = from.note(Line::of_facts(kind, facts));
     listed(&day, line, text)
 }
 

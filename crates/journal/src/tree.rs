@@ -9,6 +9,7 @@ use automerge::{ObjId, ObjType, ROOT, ReadDoc, ScalarValue, Value as Found};
 use serde_json::{Map, Number, Value};
 
 use crate::error::{Error, Unreadable};
+use crate::read::wrong;
 
 /// Fields of a map, in order of their names.
 pub type Fields = Map<String, Value>;
@@ -32,6 +33,24 @@ pub fn read<D: ReadDoc>(doc: &D) -> Result<Fields, Unreadable> {
         bytes: BYTES_MAX,
     };
     read_map(doc, &ROOT, DEPTH_MAX, &mut left)
+}
+
+/// Reads the map under one key of the root; `None` if there is none.
+pub(crate) fn read_under<D: ReadDoc>(
+    doc: &D,
+    key: &'static str,
+) -> Result<Option<Fields>, Unreadable> {
+    match doc.get(ROOT, key)? {
+        None => Ok(None),
+        Some((Found::Object(ObjType::Map), map)) => {
+            let mut left = Left {
+                values: VALUES_MAX,
+                bytes: BYTES_MAX,
+            };
+            read_map(doc, &map, DEPTH_MAX, &mut left).map(Some)
+        }
+        Some(_) => Err(wrong(key, "a map")),
+    }
 }
 
 /// What may still be read.

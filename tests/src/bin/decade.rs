@@ -12,6 +12,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ajar_journal::layers::Layers;
 use ajar_journal::opening::Stage;
 use ajar_journal::photo::{self, Photo};
 use ajar_journal::{entry, opening, summary};
@@ -189,7 +190,12 @@ fn open_day(tx: &mut Transaction<'_>, day: &Day) -> Result<(), String> {
         created_at_ms: 0,
         saved_at_ms: 0,
         openings: Vec::new(),
+        imported: None,
         photos: Vec::new(),
+        layers: Layers::default(),
+        sort: entry::Sort::Note,
+        starred: false,
+        let_rest: false,
     };
     let projection = opening::project(&entry, Stage::Room).map_err(|e| e.to_string())?;
     opening::create(tx, &projection, &day.date).map_err(|e| e.to_string())?;

@@ -11,6 +11,7 @@ mod chain;
 mod changes;
 mod craft;
 mod epochs;
+mod import;
 mod log;
 mod messages;
 mod mutate;
@@ -30,6 +31,7 @@ mod world;
 pub use chain::chain;
 pub use changes::changes;
 pub use epochs::epochs;
+pub use import::import;
 pub use log::log;
 pub use messages::messages;
 pub use objects::objects;
@@ -89,7 +91,7 @@ const fn target(
 }
 
 /// All of them.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     target("objects", objects, objects::seeds, 60_000),
     target("messages", messages, messages::seeds, 60_000),
     target("vault", vault, vault::seeds, 600),
@@ -99,6 +101,7 @@ pub const TARGETS: [Target; 12] = [
         memory: 1024 * MIB,
         ..target("photo", photo, photo::seeds, 6000)
     },
+    target("import", import, import::seeds, 6000),
     target("sealed", sealed, sealed::seeds, 8000),
     target("chain", chain, chain::seeds, 8000),
     target("epochs", epochs, epochs::seeds, 500),

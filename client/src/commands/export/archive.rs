@@ -18,7 +18,7 @@ use crate::names::{Author, Names};
 use crate::new_file::NewFile;
 use crate::photo;
 use crate::report::Failure;
-use crate::{dates, ids, records};
+use crate::{between, dates, ids, records};
 
 /// What stays behind when other programs get something (design: the other's words never are).
 const OWN_ONLY: &str = "Only your own entries are in it. What your partner wrote, and what you said to each other, is\n\
@@ -48,7 +48,12 @@ pub(super) fn run(context: &Context, args: &Export, format: ExportFormat) -> Res
     let home = context.open_home(need)?;
     // Before anything is looked for: a name that cannot be is said at once.
     let mut new = NewFile::create("export-file", &args.file)?;
-    let (mut documents, unreadable, places) = collect(&home, args)?;
+    let Collected {
+        mut documents,
+        unreadable,
+        closed,
+        places,
+    } = collect(&home, args)?;
     let fetch = Fetch {
         context,
         args,
@@ -69,6 +74,7 @@ pub(super) fn run(context: &Context, args: &Export, format: ExportFormat) -> Res
         "format": format_word(format),
         "count": written.count,
         "unreadable": unreadable,
+        "closed_letters": closed,
         "photos": written.photos,
         "photos_missing": written.missing.len(),
         "missing": written.missing,
@@ -83,6 +89,11 @@ pub(super) fn run(context: &Context, args: &Export, format: ExportFormat) -> Res
         format!("{things} in {}.", args.file.display())
     })?;
     say_left_out(out, locked, unreadable);
+    if closed > 0 && ours {
+        out.insist(format!(
+            "Letters to you that are still closed, and are not in it: {closed}."
+        ));
+    }
     if !written.missing.is_empty() {
         out.insist(format!(
             "Photos or files that are not in it: {}",
@@ -116,10 +127,22 @@ struct Written {
 /// Where the photos of a document lie, by the id that the document has now.
 type Places = HashMap<String, Space>;
 
-/// Everything asked for that is open; how many could not be read; and where they are.
-fn collect(home: &Home, args: &Export) -> Result<(Vec<Document>, usize, Places), Failure> {
+/// What is to be written.
+struct Collected {
+    documents: Vec<Document>,
+    /// How many could not be read.
+    unreadable: usize,
+    /// How many letters of the other are still closed.
+    closed: usize,
+    places: Places,
+}
+
+/// Everything asked for that is open. What is gone, or closed to this person, is not in it.
+fn collect(home: &Home, args: &Export) -> Result<Collected, Failure> {
     let names = Names::of(home);
+    let today = dates::today();
     let (mut given, mut unreadable, mut places) = (Vec::new(), 0, Places::new());
+    let mut closed = 0;
     for space in spaces(home, args)? {
         for info in space.documents()? {
             let read = space.document(info.id).read(export::take);
@@ -137,13 +160,26 @@ fn collect(home: &Home, args: &Export) -> Result<(Vec<Document>, usize, Places),
                 }
                 Err(failure) => return Err(failure),
             };
+            let author = Author::of(&space, info.owner);
+            if between::may_go(taken.kind()) && between::is_gone(&space, info.id, author)? {
+                continue;
+            }
+            if taken.is_closed(author == Author::Me, date::day(&today)) {
+                closed += 1;
+                continue;
+            }
             let id = doc_id_text(info.id);
-            let origin = origin(&space, Author::of(&space, info.owner), &names);
+            let origin = origin(&space, author, &names);
             places.insert(id.clone(), space.clone());
             given.push(Given { id, origin, taken });
         }
     }
-    Ok((export::settle(given), unreadable, places))
+    Ok(Collected {
+        documents: export::settle(given),
+        unreadable,
+        closed,
+        places,
+    })
 }
 
 fn origin(space: &Space, author: Author, names: &Names) -> Origin {

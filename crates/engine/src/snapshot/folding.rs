@@ -22,7 +22,8 @@ pub(crate) const SEVEN_DAYS_MS: i64 = 7 * 24 * 3600 * 1000;
 const SWEPT: u64 = 4096;
 
 impl<S: Store> Replica<S> {
-    /// The best record that could be given to a relay now. `at_once`: without the seven days.
+    /// The best record that could be given to a relay now and was not yet, on this connection.
+    /// `at_once`: without the seven days.
     fn trim_record(&mut self, now: Now, at_once: bool) -> Result<Option<TrimRecord>, EngineError> {
         let floors = extent(&self.folded.floors);
         let good = |seen: &&Seen| {
@@ -31,10 +32,15 @@ impl<S: Store> Replica<S> {
             same && ahead
         };
         let mut good: Vec<Seen> = self.folded.seen.iter().filter(good).cloned().collect();
+        // Where two lie side by side, and somebody else has had the log given up to one, the
+        // relay refuses the other.
+        if let Some(uplink) = &self.uplink {
+            good.retain(|seen| !uplink.trims.contains(&seen.name.id));
+        }
         good.sort_by_key(|seen| extent(&seen.cover));
         while let Some(seen) = good.pop() {
             let age = now.wall_ms.saturating_sub(seen.seen_ms);
-            let is_ripe = match self.waits_for_burn(&seen) {
+            let is_ripe = match self.waits_for_all(&seen)? {
                 true => self.burn_is_confirmed(&seen)?,
                 false => at_once || age >= SEVEN_DAYS_MS,
             };
@@ -73,44 +79,34 @@ impl<S: Store> Replica<S> {
         Ok(sound.then_some(record))
     }
 
-    /// Asks the relay to give up what a snapshot has folded in, if one is ripe for it; once on
-    /// a connection.
+    /// Asks the relay to give up what a snapshot has folded in, if one is ripe for it; once for
+    /// each on a connection, one after the other.
     pub(crate) fn trim_when_ripe(
         &mut self,
         now: Now,
         at_once: bool,
     ) -> Result<Vec<ClientMsg>, EngineError> {
-        if !self.relay_has_everything() {
+        let waits = self.uplink.as_ref().is_some_and(|u| u.trimming.is_some());
+        if waits || !self.relay_has_everything() {
             return Ok(Vec::new());
         }
         let Some(record) = self.trim_record(now, at_once)? else {
             return Ok(Vec::new());
         };
-        let id = record.statement.snapshot.id;
         let Some(uplink) = &mut self.uplink else {
             return Ok(Vec::new());
         };
-        if !uplink.trims.insert(id) {
-            return Ok(Vec::new());
-        }
+        uplink.trims.insert(record.statement.snapshot.id);
         uplink.trimming = Some(record.clone());
         Ok(vec![ClientMsg::Trim(record.encode())])
     }
 
     /// Whether the relay is being asked to give something up, or is to be.
     pub(crate) fn is_trimming(&mut self, now: Now) -> Result<bool, EngineError> {
-        let asked = self.uplink.as_ref().map(|uplink| {
-            let tried = uplink.trims.clone();
-            (uplink.trimming.is_some(), tried)
-        });
-        let Some((waiting, tried)) = asked else {
+        let Some(uplink) = &self.uplink else {
             return Ok(false);
         };
-        if waiting {
-            return Ok(true);
-        }
-        let ripe = self.trim_record(now, false)?;
-        Ok(ripe.is_some_and(|record| !tried.contains(&record.statement.snapshot.id)))
+        Ok(uplink.trimming.is_some() || self.trim_record(now, false)?.is_some())
     }
 
     /// Envelopes of all devices that are given up here.

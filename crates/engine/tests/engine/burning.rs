@@ -1,10 +1,14 @@
 //! Taking back what was said.
 
+use std::time::Duration;
+
 use ajar_engine::store::{Key, Store, StoreError};
 use ajar_engine::{NoticeKind, Ownership};
 use ajar_protocol::DocId;
+use ajar_protocol::link::RevokeReason;
 
-use crate::world::{ANA, BEN, World};
+use crate::removal::hide;
+use crate::world::{ANA, BEN, LAPTOP, World};
 
 fn burn(world: &mut World, who: usize, docs: &[DocId]) {
     let device = &mut world.devices[who];
@@ -301,4 +305,142 @@ fn a_laptop_begins_where_everything_was_burned() {
     world.run();
     world.assert_converged();
     assert!(world.value(BEN, next, "text").is_some());
+}
+
+/// Each made a snapshot that lacked a little of the other's. The log was given up to one, and
+/// Ben asked for the other and never again.
+#[test]
+fn of_two_snapshots_side_by_side_both_settle_for_the_one_that_the_relay_took() {
+    let (mut world, doc, others) = regretted(12);
+    for who in [ANA, BEN] {
+        world.disconnect(who);
+    }
+    burn(&mut world, ANA, &[doc]);
+    burn(&mut world, BEN, &[others[1]]);
+    for who in [ANA, BEN] {
+        world.connect(who);
+    }
+    world.run();
+    for who in [ANA, BEN] {
+        world.disconnect(who);
+        world.snapshot(who);
+    }
+    for who in [ANA, BEN] {
+        world.connect(who);
+    }
+    world.run();
+    for who in [ANA, BEN] {
+        world.compare(who).unwrap();
+        world.errands(who);
+    }
+    world.run();
+    world.rest();
+    world.assert_converged();
+    for who in [ANA, BEN] {
+        for status in world.devices[who].home.burns() {
+            assert!(status.keys_destroyed, "{who}: {status:?}");
+        }
+    }
+}
+
+/// The key under which everybody writes is the only one that is left.
+fn assert_one_key(world: &mut World, devices: &[usize]) {
+    for who in devices {
+        let ring = world.devices[*who].store.load_keys().unwrap().unwrap();
+        assert_eq!(ring.len(), 1 + 96 + 2 + 64, "{who}");
+    }
+}
+
+/// What the first burn had ended, the snapshot of the second did not name again.
+#[test]
+fn a_laptop_that_missed_the_end_of_a_burn_forgets_with_the_next_one() {
+    let (mut world, doc, others) = regretted(13);
+    let laptop = world.link(ANA);
+    burn(&mut world, ANA, &[doc]);
+    world.snapshot(ANA);
+    for who in [BEN, laptop] {
+        world.compare(who).unwrap();
+        world.errands(who);
+    }
+    world.disconnect(laptop);
+    world.rest();
+    assert!(world.devices[ANA].home.burns()[0].keys_destroyed);
+    assert!(!world.devices[laptop].home.burns()[0].keys_destroyed);
+    burn(&mut world, ANA, &[others[0]]);
+    world.rest();
+    world.connect(laptop);
+    world.run();
+    world.rest();
+    world.assert_converged();
+    for status in world.devices[laptop].home.burns() {
+        assert!(status.keys_destroyed, "{status:?}");
+    }
+    assert_one_key(&mut world, &[ANA, BEN, laptop]);
+    world.restart(laptop);
+}
+
+/// No snapshot covers what lies beyond a cut-off, so none named the key change there.
+#[test]
+fn a_key_change_beyond_a_cut_off_goes_with_the_burn_that_ends_it() {
+    let mut world = World::with_laptop(14);
+    let doc = world.new_doc(ANA, Ownership::Mine);
+    world.put(ANA, doc, "text", "CANARY-regretted");
+    let page = world.new_doc(BEN, Ownership::Common);
+    world.put(BEN, page, "text", "our page");
+    world.run();
+    world.pass(Duration::from_secs(91 * 24 * 3600));
+    hide(&mut world, LAPTOP, ANA);
+    world.put(LAPTOP, doc, "more", "under a new key");
+    world.run();
+    world.remove(ANA, LAPTOP);
+    burn(&mut world, ANA, &[doc]);
+    world.rest();
+    let status = world.devices[BEN].home.burns().remove(0);
+    assert!(status.keys_destroyed, "{status:?}");
+    assert_one_key(&mut world, &[ANA, BEN]);
+    // The relay has it still, and sends it with each connection.
+    world.fault = None;
+    for who in [ANA, BEN] {
+        world.restart(who);
+        world.connect(who);
+    }
+    world.run();
+    world.put(BEN, page, "more", "words");
+    world.run();
+    assert_one_key(&mut world, &[ANA, BEN]);
+    assert_eq!(world.heads(ANA), world.heads(BEN));
+}
+
+/// The laptop was removed while Ana's snapshot was on its way, which covered what lay beyond the
+/// cut-off by then: Ben could not compare it, and nobody made another.
+#[test]
+fn a_burn_does_not_wait_for_a_snapshot_that_ends_beyond_a_cut_off() {
+    let mut world = World::with_laptop(15);
+    let doc = world.new_doc(ANA, Ownership::Mine);
+    world.put(ANA, doc, "text", "CANARY-regretted");
+    world.run();
+    let laptop = world.devices[LAPTOP].home.device();
+    let ana = &mut world.devices[ANA];
+    let removal = ana
+        .home
+        .propose_removal(world.now, laptop, RevokeReason::Lost)
+        .unwrap();
+    world.disconnect(BEN);
+    let late = world.new_doc(LAPTOP, Ownership::Mine);
+    world.put(LAPTOP, late, "text", "beyond the cut-off");
+    world.run();
+    burn(&mut world, ANA, &[doc]);
+    world.snapshot(ANA);
+    world.take(ANA, removal);
+    world.run();
+    world.rotate(ANA);
+    world.run();
+    world.connect(BEN);
+    world.run();
+    world.rest();
+    for who in [ANA, BEN] {
+        let status = world.devices[who].home.burns().remove(0);
+        assert!(status.keys_destroyed, "{who}: {status:?}");
+    }
+    assert_eq!(world.heads(ANA), world.heads(BEN));
 }

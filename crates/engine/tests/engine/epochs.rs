@@ -397,3 +397,42 @@ fn two_devices_removed_apart_end_in_an_epoch_that_neither_can_open() {
             .any(|entry| entry[..32] == newest.header().epoch.0)
     );
 }
+
+/// Ana was away for two changes of the key, and a tablet was linked that she had not heard of. `by`
+/// writes first when she is back, and so hands on both keys.
+fn back_from_sea(seed: u64, by: usize) {
+    let season = std::time::Duration::from_secs(91 * 24 * 3600);
+    let mut world = World::online(seed);
+    let diary = world.new_doc(ANA, Ownership::Common);
+    world.put(ANA, diary, "spring", "home");
+    world.run();
+    world.disconnect(ANA);
+    let tablet = world.link(BEN);
+    for time in ["summer", "autumn"] {
+        world.pass(season);
+        world.put(ANA, diary, time, "at sea");
+    }
+    world.connect(ANA);
+    world.run();
+    world.put(by, diary, "winter", "home");
+    world.run();
+    for time in ["summer", "autumn"] {
+        let found = world.value(tablet, diary, time);
+        assert_eq!(found.as_deref(), Some("at sea"), "{time}");
+    }
+    world.assert_converged();
+}
+
+/// What Ana wrote under the first of two keys holds up the epoch of the second, and the history that
+/// has both comes behind them: the tablet used the first key and had forgotten the second by then.
+#[test]
+fn one_history_opens_two_epochs_of_which_one_still_waits_for_its_turn() {
+    back_from_sea(330, ANA);
+}
+
+/// The epoch with that history is Ben's. It stands on one that waits behind what Ana wrote, which
+/// waits for the key in that history.
+#[test]
+fn a_key_is_taken_from_an_epoch_that_stands_on_what_waits_for_this_key() {
+    back_from_sea(331, BEN);
+}

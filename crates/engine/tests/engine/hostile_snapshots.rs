@@ -1,13 +1,14 @@
 //! Snapshots that lie: empty ones that cover everything, heads that are not those of the bytes,
 //! old ones and those of other spaces.
 
-use ajar_engine::NoticeKind;
 use ajar_engine::snapshot::pack::{PackError, open_pack, seal_pack};
+use ajar_engine::{NoticeKind, Ownership};
 use ajar_protocol::snapshot::Snapshot;
-use ajar_protocol::{EnvelopeId, EnvelopeType, LinkHash, PartyChain};
+use ajar_protocol::{Envelope, EnvelopeId, EnvelopeType, EpochId, LinkHash, PartyChain};
 
 use crate::hostile::scene;
-use crate::world::{ANA, LAPTOP, World};
+use crate::rogue::Rogue;
+use crate::world::{ANA, BEN, LAPTOP, World};
 
 fn differs(kinds: &[NoticeKind]) -> bool {
     let one = |kind: &NoticeKind| matches!(kind, NoticeKind::SnapshotDiffers { .. });
@@ -167,4 +168,55 @@ fn a_snapshot_from_before_the_trim_is_not_begun_from() {
     world.run();
     assert!(world.devices[laptop].home.packs_to_start().is_empty());
     assert!(world.notices(laptop).contains(&NoticeKind::RolledBack));
+}
+
+/// Ids of the epochs in the relay's log.
+fn epochs(world: &World) -> Vec<EpochId> {
+    let log = world.relay.log.iter();
+    let all = log.map(|bytes| Envelope::parse(bytes).unwrap());
+    let epochs = all.filter(|envelope| envelope.header().kind == EnvelopeType::Epoch);
+    epochs.map(|envelope| envelope.id().into()).collect()
+}
+
+/// Two burns after the first epoch was given up, Ana knew its number only until she closed her
+/// journal: Ben's epoch counted, and then nothing told why.
+#[test]
+fn an_epoch_on_one_that_was_given_up_long_ago_does_not_keep_a_home_from_opening() {
+    let mut world = World::online(205);
+    let first = epochs(&world)[0];
+    for text in ["CANARY-one", "CANARY-two"] {
+        let doc = world.new_doc(ANA, Ownership::Mine);
+        world.put(ANA, doc, "text", text);
+        world.run();
+        let ana = &mut world.devices[ANA];
+        let burned = ana.home.burn(world.now, &mut ana.rng, &[doc], &[]);
+        world.take(ANA, burned.unwrap());
+        world.run();
+        world.rest();
+    }
+    let doc = world.new_doc(ANA, Ownership::Common);
+    world.put(ANA, doc, "text", "that stays");
+    world.run();
+    assert!(
+        world.devices[ANA]
+            .home
+            .burns()
+            .iter()
+            .all(|burn| burn.keys_destroyed)
+    );
+    let mut ben = Rogue::of(&mut world, BEN);
+    let to = ben.recipients();
+    let mut parents = [first, ben.epoch];
+    parents.sort_unstable();
+    let epoch = ben.epoch(4, &parents, &to);
+    world.inject(epoch);
+    world.step(ANA, 64);
+    world.restart(ANA);
+    world.connect(ANA);
+    world.step(ANA, 64);
+    world.put(ANA, doc, "text", "goes on");
+    world.restart(ANA);
+    assert_eq!(world.value(ANA, doc, "text").as_deref(), Some("goes on"));
+    let bad = |kind: &NoticeKind| matches!(kind, NoticeKind::BadEpoch { .. });
+    assert!(!world.notices(ANA).iter().any(bad));
 }

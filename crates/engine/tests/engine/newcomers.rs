@@ -6,7 +6,7 @@ use ajar_engine::store::Store;
 use ajar_engine::{NoticeKind, Ownership};
 use ajar_protocol::DocId;
 
-use crate::world::{ANA, BEN, World};
+use crate::world::{ANA, BEN, LAPTOP, World};
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600 + 1);
 /// After so long a key has served.
@@ -385,4 +385,118 @@ fn what_is_written_while_a_laptop_begins_or_ben_compares_does_not_contradict_the
     assert_not_told(&world, |kind| {
         matches!(kind, NoticeKind::SnapshotDiffers { .. })
     });
+}
+
+/// Ben's snapshot covered what Ana's did not, so the tablet that began from it could not compare
+/// hers, and her burn waited for its word for ever.
+#[test]
+fn a_tablet_that_begins_from_a_snapshot_beside_that_of_a_burn_confirms_the_burn() {
+    let mut world = World::online(13);
+    let (diary, page) = pages(&mut world);
+    let regretted = world.new_doc(ANA, Ownership::Mine);
+    world.put(ANA, regretted, "text", "CANARY-regretted");
+    world.run();
+    world.disconnect(BEN);
+    world.put(BEN, page, "meanwhile", "on a train");
+    world.snapshot(BEN);
+    burn(&mut world, ANA, regretted);
+    world.snapshot(ANA);
+    world.disconnect(ANA);
+    world.connect(BEN);
+    world.run();
+    let tablet = world.link_offline(BEN);
+    world.connect(tablet);
+    world.run();
+    world.start(tablet);
+    assert!(world.devices[tablet].home.folded_envelopes() > 0);
+    world.connect(ANA);
+    world.run();
+    world.rest();
+    world.put(ANA, diary, "more", "of it");
+    world.run();
+    world.rest();
+    world.assert_converged();
+    for who in [ANA, BEN, tablet] {
+        assert_eq!(world.value(who, regretted, "text"), None, "{who}");
+        assert_forgotten(&world, who);
+    }
+}
+
+/// The same with a laptop that was away until the log had been given up to Ben's snapshot.
+#[test]
+fn a_laptop_that_jumps_to_a_snapshot_beside_that_of_a_burn_confirms_the_burn() {
+    let mut world = World::with_laptop(15);
+    let (diary, page) = pages(&mut world);
+    let regretted = world.new_doc(ANA, Ownership::Mine);
+    world.put(ANA, regretted, "text", "CANARY-regretted");
+    world.put(LAPTOP, diary, "from", "the laptop");
+    world.run();
+    world.disconnect(LAPTOP);
+    world.disconnect(BEN);
+    world.put(BEN, page, "meanwhile", "on a train");
+    world.snapshot(BEN);
+    burn(&mut world, ANA, regretted);
+    world.snapshot(ANA);
+    world.connect(BEN);
+    world.run();
+    world.rest();
+    world.put(ANA, diary, "more", "of it");
+    world.run();
+    world.pass(WEEK);
+    world.rest();
+    assert!(world.relay.trim.is_some());
+    world.connect(LAPTOP);
+    world.run();
+    world.rest();
+    world.assert_converged();
+    for who in [ANA, BEN, LAPTOP] {
+        assert_eq!(world.value(who, regretted, "text"), None, "{who}");
+        assert_forgotten(&world, who);
+    }
+}
+
+/// Ben had not heard that the burn had come to its end when he handed on old keys to his tablet.
+/// To Ana and to the tablet these were keys that nobody had burned, and the snapshot that gave
+/// them up was another history.
+#[test]
+fn old_keys_that_are_handed_on_after_the_end_of_a_burn_go_too() {
+    for author in [ANA, BEN] {
+        let mut world = World::online(14);
+        let (diary, page) = pages(&mut world);
+        let regretted = world.new_doc(author, Ownership::Mine);
+        world.put(author, regretted, "text", "CANARY-regretted");
+        world.run();
+        burn(&mut world, author, regretted);
+        world.snapshot(author);
+        let other = if author == ANA { BEN } else { ANA };
+        world.compare(other).unwrap();
+        world.errands(other);
+        world.errands(ANA);
+        while world.devices[ANA].home.sweeps() {
+            world.devices[ANA].home.sweep().unwrap();
+        }
+        world.devices[ANA].home.scrubbed().unwrap();
+        assert!(world.devices[ANA].home.burns()[0].keys_destroyed);
+        assert!(!world.devices[BEN].home.burns()[0].keys_destroyed);
+        let tablet = world.link_offline(BEN);
+        world.connect(tablet);
+        world.run();
+        world.rest();
+        world.put(tablet, page, "from", "the tablet");
+        world.put(ANA, diary, "more", "of it");
+        world.run();
+        world.rest();
+        world.assert_converged();
+        assert_not_told(&world, |kind| {
+            matches!(kind, NoticeKind::SnapshotDiffers { .. })
+        });
+        for who in [ANA, BEN, tablet] {
+            let ring = world.devices[who].store.load_keys().unwrap().unwrap();
+            // That of the burn, and one that follows it.
+            assert_eq!(ring.len(), 99 + 2 * 64, "{who}");
+        }
+        for who in [ANA, BEN] {
+            assert_forgotten(&world, who);
+        }
+    }
 }

@@ -2,8 +2,8 @@
 
 use ajar_crypto::seal::open_envelope;
 use ajar_crypto::{EpochKey, Secret};
-use ajar_engine::Ownership;
 use ajar_engine::store::Store;
+use ajar_engine::{NoticeKind, Ownership};
 use ajar_protocol::epoch::EpochRecord;
 use ajar_protocol::link::{Cutoff, LinkBody, RevokeReason};
 use ajar_protocol::relay_msg::RelayMsg;
@@ -131,6 +131,43 @@ fn a_removed_laptop_opens_nothing_new_and_nobody_takes_its_words() {
             .edit(laptop, doc, |tx| tx.put(ROOT, "x", "more"))
             .is_err()
     );
+}
+
+/// The laptop was handed the key of the first epoch, and that is again sealed to exactly those who
+/// should read. Ben knows the links, and not yet the epochs that were made for them.
+#[test]
+fn an_epoch_from_before_a_laptop_came_and_went_is_not_written_under_again() {
+    let mut world = World::online(137);
+    let doc = world.new_doc(BEN, Ownership::Common);
+    world.put(BEN, doc, "x", "before");
+    world.run();
+    hide(&mut world, ANA, BEN);
+    let laptop = world.link(ANA);
+    world.remove(ANA, laptop);
+    let from = world.relay.log.len();
+    world.put(BEN, doc, "x", "secret of Ben's");
+    world.run();
+    assert_eq!(opened(&world, from, &keys(&world, laptop)), 0);
+    assert_eq!(
+        world.value(ANA, doc, "x").as_deref(),
+        Some("secret of Ben's")
+    );
+    world.fault = None;
+    world.reconnect(BEN);
+    world.put(ANA, doc, "y", "after");
+    world.run();
+    for who in [ANA, BEN] {
+        assert_eq!(world.value(who, doc, "y").as_deref(), Some("after"));
+        assert_eq!(
+            world
+                .notices(who)
+                .iter()
+                .filter(|n| matches!(n, NoticeKind::Unopenable { .. }))
+                .count(),
+            0
+        );
+    }
+    assert_eq!(world.heads(ANA), world.heads(BEN));
 }
 
 #[test]

@@ -8,7 +8,8 @@ use ajar_engine::{NoticeKind, Ownership};
 use ajar_protocol::DocId;
 use automerge::{Automerge, ROOT, ReadDoc};
 
-use crate::world::{ANA, BEN, World};
+use crate::removal::hide;
+use crate::world::{ANA, BEN, LAPTOP, World};
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600 + 1);
 
@@ -433,4 +434,49 @@ fn the_log_is_given_up_to_the_newest_snapshot_that_both_have_signed() {
     assert!(world.relay.trim.is_some());
     world.rest();
     world.assert_converged();
+}
+
+/// A pack that was sealed before a removal held what the cut-off took away, and the snapshot was
+/// taken for another history.
+#[test]
+fn what_a_removal_takes_away_while_ben_packs_is_not_in_his_snapshot() {
+    for is_signed_before in [false, true] {
+        let mut world = World::with_laptop(24);
+        let (late, page) = (
+            world.new_doc(LAPTOP, Ownership::Mine),
+            world.new_doc(BEN, Ownership::Common),
+        );
+        world.put(BEN, page, "text", "our page");
+        world.run();
+        hide(&mut world, LAPTOP, ANA);
+        world.put(LAPTOP, late, "text", "beyond the cut-off");
+        world.put(LAPTOP, page, "too", "beyond the cut-off");
+        world.run();
+        assert!(world.value(BEN, late, "text").is_some());
+        match is_signed_before {
+            true => world.snapshot(BEN),
+            false => {
+                world.devices[BEN].home.begin_snapshot().unwrap();
+                world.pack_all(BEN);
+            }
+        }
+        world.remove(ANA, LAPTOP);
+        assert_eq!(world.value(BEN, late, "text"), None);
+        if is_signed_before {
+            world.devices[BEN].home.begin_snapshot().unwrap();
+        }
+        loop {
+            world.pack_all(BEN);
+            let ben = &mut world.devices[BEN];
+            let made = ben.home.finish_snapshot(world.now, &mut ben.rng).unwrap();
+            if let Some(outputs) = made {
+                world.take(BEN, outputs);
+                break;
+            }
+        }
+        world.run();
+        world.compare(ANA).unwrap();
+        let differs = |kind: &NoticeKind| matches!(kind, NoticeKind::SnapshotDiffers { .. });
+        assert!(!world.notices(ANA).iter().any(differs));
+    }
 }

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use crate::entry::{self, Entry};
 use crate::error::Unreadable;
 use crate::imported::{Imported, Origin};
+use crate::letters;
 use crate::opening::{self, Opening};
 use crate::photo::Photo;
 use crate::records::{self, Facts};
@@ -61,6 +62,22 @@ pub struct Taken {
     kind: Kind,
     fields: Fields,
     shown: Shown,
+}
+
+impl Taken {
+    /// What kind of record it is.
+    #[must_use]
+    pub fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
+    /// Whether it is a letter that is still closed to whoever takes it along. `today` is their
+    /// day.
+    #[must_use]
+    pub fn is_closed(&self, by_me: bool, today: &str) -> bool {
+        self.kind == Kind::Letter
+            && letters::close(&self.kind, &mut self.fields.clone(), by_me, today)
+    }
 }
 
 #[cfg(test)]

@@ -76,9 +76,15 @@ fn day_words(date: &str) -> String {
     }
 }
 
+/// The weekday of a date; `None` for what is no date.
+fn weekday(date: &str) -> Option<&'static str> {
+    let after_monday = (date::day_number(date)? - 1).rem_euclid(7);
+    DAYS.get(usize::try_from(after_monday).ok()?).copied()
+}
+
 /// A day with its weekday, and the time if there is one.
 fn when(date: &str) -> String {
-    let weekday = date::weekday(date).and_then(|at| DAYS.get(at));
+    let weekday = weekday(date);
     let mut words = match weekday {
         Some(weekday) => format!("{weekday}, {}", day_words(date)),
         None => day_words(date),

@@ -138,6 +138,20 @@ words! {
     }
 }
 
+impl Answer {
+    /// The answer as a person says it; a time follows where there is one.
+    #[must_use]
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Here => "here",
+            Self::TellMore => "tell me more",
+            Self::YesAt => "yes, at",
+            Self::NotNow => "can't now; at",
+            Self::WithYou => "with you in this",
+        }
+    }
+}
+
 /// An answer to a bid.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BidAnswer {
@@ -174,6 +188,18 @@ words! {
         Later = "later",
         /// Not today.
         NotToday = "not-today",
+    }
+}
+
+impl Level {
+    /// How much, as a person says it.
+    #[must_use]
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Open => "open now",
+            Self::Later => "later today",
+            Self::NotToday => "not today",
+        }
     }
 }
 

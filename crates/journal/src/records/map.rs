@@ -108,6 +108,10 @@ words! {
 pub struct Pick {
     /// The question.
     pub question: String,
+    /// 64 hexadecimal digits drawn at random, on which the picks of later days hang: whoever is
+    /// not one of the two cannot tell them beforehand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draw: Option<String>,
     /// The day.
     pub on: String,
 }
@@ -115,5 +119,15 @@ pub struct Pick {
 record!(
     Pick,
     texts | _me | Vec::new(),
-    check | me | check_question(&me.question)
+    check | me | {
+        let hex = |draw: &String| draw.len() == 64 && draw.bytes().all(|b| b.is_ascii_hexdigit());
+        if !me.draw.as_ref().is_none_or(hex) {
+            let needs = "64 hexadecimal digits";
+            return Err(Invalid::Field {
+                field: "draw",
+                needs,
+            });
+        }
+        check_question(&me.question)
+    }
 );

@@ -19,7 +19,7 @@ pub use book::{
 };
 pub use map::{GuessVerdict, MapAnswer, MapSkip, Pick, Question};
 pub use mine::{Choices, Felt, MemoryRule, OwnWord, Weighing};
-pub use reveal::{NONCE_BYTES, Pending, Sealed, Shown, Topic, commitment};
+pub use reveal::{MET_MAX, NONCE_BYTES, Pending, Sealed, Shown, Topic, commitment};
 
 use crate::error::{Invalid, Unreadable};
 use crate::record::Record;

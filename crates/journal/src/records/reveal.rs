@@ -15,10 +15,13 @@ use super::{optional, record};
 use crate::date;
 use crate::error::Invalid;
 use crate::point::Point;
+use crate::record::is_id;
 use crate::redacted_debug;
 
 /// Length of a nonce, in bytes.
 pub const NONCE_BYTES: usize = 32;
+/// Most records of the other for which one is shown: one for each device is many.
+pub const MET_MAX: usize = 64;
 /// What the hash begins with.
 const LABEL: &[u8] = b"ajar/journal/v1/reveal";
 
@@ -177,6 +180,10 @@ pub struct Sealed {
     /// What was committed to, once it is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shown: Option<Shown>,
+    /// Ids of the other's sealed records in exchange for which it is shown
+    /// ([`crate::between::due`]).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub met: Vec<String>,
     /// The day.
     pub on: String,
 }
@@ -210,6 +217,13 @@ record!(
             return Err(Invalid::Field {
                 field: "commit",
                 needs: "64 hexadecimal digits",
+            });
+        }
+        if me.met.len() > MET_MAX || !me.met.iter().all(|id| is_id(id)) {
+            let needs = "ids of at most 64 records";
+            return Err(Invalid::Field {
+                field: "met",
+                needs,
             });
         }
         me.topic.check()?;
@@ -258,6 +272,7 @@ mod tests {
             commit: commitment(DOC, &topic, &shown("the sea")),
             topic,
             shown: Some(shows),
+            met: Vec::new(),
             on: "2026-07-01".to_owned(),
         }
     }

@@ -4,6 +4,8 @@ use crate::story::*;
 use ajar_journal::entry;
 use ajar_journal::history::{Version, versions};
 use ajar_journal::opening::{self, Stage};
+use ajar_journal::record;
+use ajar_journal::records::{Letter, Passage};
 use automerge::transaction::Transactable;
 use automerge::{Automerge, ObjType, ROOT, ReadDoc};
 
@@ -157,4 +159,42 @@ fn a_document_without_a_record_has_no_history() {
     tx.commit();
     assert_eq!(doc.keys(ROOT).count(), 1);
     assert!(versions(&doc).is_err());
+}
+
+#[test]
+fn a_paragraph_of_a_page_says_what_it_said_before() {
+    let mut passage = Passage {
+        about: "0".repeat(32),
+        text: "I came late.".to_owned(),
+        section: None,
+        margin: false,
+        on: "2026-07-01".to_owned(),
+        turn: 1,
+    };
+    let mut doc = Automerge::new();
+    change(&mut doc, |tx| record::create(tx, &passage)).unwrap();
+    passage.text.push_str(" I did not say why.");
+    change(&mut doc, |tx| record::update(tx, &passage)).unwrap();
+    assert_eq!(
+        texts(&doc),
+        ["I came late.", "I came late. I did not say why."]
+    );
+    assert!(
+        all(&doc)
+            .iter()
+            .all(|version| version.saved_at_ms.is_none())
+    );
+}
+
+#[test]
+fn the_history_of_a_letter_does_not_say_what_is_in_it() {
+    let letter = Letter {
+        title: Some("For our day".to_owned()),
+        text: "the pebble".to_owned(),
+        open: None,
+        on: "2026-07-01".to_owned(),
+    };
+    let mut doc = Automerge::new();
+    change(&mut doc, |tx| record::create(tx, &letter)).unwrap();
+    assert_eq!(texts(&doc), ["For our day"]);
 }

@@ -7,6 +7,8 @@ mod history;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod import;
+#[cfg(test)]
 mod opening;
 #[cfg(test)]
 mod photo;

@@ -1,12 +1,15 @@
 //! Ana opens an entry to Ben: what he gets, and everything he must not get.
 
 use crate::story::*;
-use ajar_journal::entry;
-use ajar_journal::opening::{self, Edit, NotYet, Projection, Stage};
+use ajar_journal::Point;
+use ajar_journal::entry::{self, Entry};
+use ajar_journal::layers::{Echo, Feeling, Layers, Thought};
+use ajar_journal::opening::{self, CannotShow, Choice, Edit, Part, Projection, Stage};
 use ajar_journal::profile;
 use ajar_journal::schema::{self, Kind};
 use ajar_journal::{Error, Invalid};
 use automerge::Automerge;
+use automerge::transaction::Transactable;
 
 const OPENING_ID: &str = "00112233445566778899aabbccddeeff";
 
@@ -167,12 +170,188 @@ fn a_version_ana_did_not_choose_is_not_copied() {
     assert!(!holds(&bytes, entry.paragraphs[0].others[0].as_bytes()));
 }
 
-#[test]
-fn stages_this_version_cannot_make_are_refused_not_widened() {
-    let entry = read(&kept("one"));
-    for stage in [Stage::Knock, Stage::Weather, Stage::Gist] {
-        assert_eq!(opening::project(&entry, stage).err(), Some(NotYet(stage)));
+fn felt() -> Entry {
+    let mut doc = kept("The whole story.");
+    let layers = Layers {
+        feeling: Feeling {
+            point: Point::new(-50, 75),
+            words: vec!["worried".to_owned()],
+            certainty: None,
+        },
+        thought: Thought {
+            story: Some("He forgot me.".to_owned()),
+            ..Thought::default()
+        },
+        echo: Echo {
+            text: Some("Waiting at the school gate.".to_owned()),
+            era: None,
+        },
+        ..Layers::default()
+    };
+    doc.transact(|tx| entry::set_layers(tx, &layers, 9))
+        .unwrap();
+    read(&doc)
+}
+
+/// Everything that the entry of [`felt`] holds and that may be told apart in bytes.
+const PARTS: [(Part, &str); 4] = [
+    (Part::Text, "The whole story."),
+    (Part::Feeling, "worried"),
+    (Part::Thought, "He forgot me."),
+    (Part::Echo, "Waiting at the school gate."),
+];
+
+fn choice(stage: Stage, parts: &[Part], gist: Option<&str>) -> Choice {
+    Choice {
+        parts: Some(parts.iter().copied().collect()),
+        gist: gist.map(str::to_owned),
+        ..Choice::from(stage)
     }
+}
+
+fn tells(doc: &Automerge, text: &str) -> bool {
+    holds(&bytes_of(doc), text.as_bytes())
+}
+
+#[test]
+fn a_stage_holds_what_it_shows_and_no_byte_of_anything_else() {
+    let entry = felt();
+    let stages = [
+        (choice(Stage::Knock, &[], None), vec![]),
+        (
+            choice(Stage::Weather, &[Part::Feeling], None),
+            vec![Part::Feeling],
+        ),
+        (choice(Stage::Gist, &[], Some("I am afraid.")), vec![]),
+        (
+            choice(Stage::Room, &[Part::Thought], None),
+            vec![Part::Thought],
+        ),
+        (choice(Stage::Room, &[Part::Echo], None), vec![Part::Echo]),
+    ];
+    for (choice, shown) in stages {
+        let stage = choice.stage;
+        let gist = choice.gist.clone();
+        let doc = opened(&opening::project(&entry, choice).unwrap());
+        for (part, text) in PARTS {
+            assert_eq!(tells(&doc, text), shown.contains(&part), "{stage} {part}");
+        }
+        let read = opening::read(&doc).unwrap();
+        assert_eq!(
+            (read.stage, read.parts.clone(), read.gist),
+            (stage, shown, gist)
+        );
+    }
+}
+
+#[test]
+fn a_stage_does_not_show_what_it_cannot() {
+    let entry = felt();
+    let cannot = |choice| opening::project(&entry, choice).err().unwrap();
+    let early = choice(Stage::Weather, &[Part::Thought], None);
+    assert_eq!(
+        cannot(early),
+        CannotShow::TooEarly(Part::Thought, Stage::Weather)
+    );
+    assert_eq!(cannot(choice(Stage::Gist, &[], None)), CannotShow::NoGist);
+    let knock = choice(Stage::Knock, &[], Some("It is me."));
+    assert_eq!(cannot(knock), CannotShow::GistTooEarly(Stage::Knock));
+    let body = choice(Stage::Room, &[Part::Body], None);
+    assert_eq!(cannot(body), CannotShow::Nothing(Part::Body));
+    let plain = read(&kept("one"));
+    let weather = opening::project(&plain, Stage::Weather).err();
+    assert_eq!(weather, Some(CannotShow::Nothing(Part::Feeling)));
+}
+
+#[test]
+fn a_door_opens_further_and_never_less_far() {
+    let entry = felt();
+    let project = |choice| opening::project(&entry, choice).unwrap();
+    let mut doc = opened(&project(choice(Stage::Knock, &[], None)));
+    for (choice, shows) in [
+        (
+            choice(Stage::Weather, &[Part::Feeling], None),
+            vec![Part::Feeling],
+        ),
+        (
+            choice(Stage::Gist, &[], Some("Afraid.")),
+            vec![Part::Feeling],
+        ),
+        (
+            choice(Stage::Room, &[Part::Text], None),
+            vec![Part::Feeling, Part::Text],
+        ),
+    ] {
+        let projection = project(choice);
+        let raised = doc.transact(|tx| opening::raise(tx, &projection)).unwrap();
+        assert!(raised.result);
+        assert_eq!(opening::read(&doc).unwrap().parts, shows);
+    }
+    let read = opening::read(&doc).unwrap();
+    assert_eq!(read.gist.as_deref(), Some("Afraid."));
+    assert_eq!(read.text(), "The whole story.");
+    assert!(!tells(&doc, "school gate") && !tells(&doc, "forgot"));
+    let back = project(choice(Stage::Weather, &[Part::Feeling], None));
+    assert!(doc.transact(|tx| opening::raise(tx, &back)).is_err());
+    let same = project(choice(Stage::Room, &[Part::Text], None));
+    let again = doc.transact(|tx| opening::raise(tx, &same)).unwrap();
+    assert!(!again.result);
+}
+
+#[test]
+fn opened_further_on_two_devices_at_once_the_lower_stage_holds_until_the_next() {
+    let entry = felt();
+    let project = |choice| opening::project(&entry, choice).unwrap();
+    let knock = opened(&project(choice(Stage::Knock, &[], None)));
+    let (mut laptop, mut phone) = (knock.fork(), knock.fork());
+    let weather = project(choice(Stage::Weather, &[Part::Feeling], None));
+    let room = project(choice(Stage::Room, &[Part::Text], None));
+    laptop.transact(|tx| opening::raise(tx, &weather)).unwrap();
+    phone.transact(|tx| opening::raise(tx, &room)).unwrap();
+    let mut other = phone.fork();
+    other.merge(&mut laptop.clone()).unwrap();
+    laptop.merge(&mut phone).unwrap();
+    for doc in [&laptop, &other] {
+        let read = opening::read(doc).unwrap();
+        assert_eq!(
+            (read.stage, read.parts),
+            (Stage::Weather, vec![Part::Feeling])
+        );
+        assert!(read.paragraphs.is_empty());
+    }
+    let room = project(choice(Stage::Room, &[Part::Thought], None));
+    laptop.transact(|tx| opening::raise(tx, &room)).unwrap();
+    let read = opening::read(&laptop).unwrap();
+    assert_eq!(read.stage, Stage::Room);
+    assert!(read.shows(Part::Thought) && read.layers.thought.story.is_some());
+}
+
+#[test]
+fn the_text_of_a_door_that_does_not_show_it_cannot_be_edited_into_it() {
+    let entry = felt();
+    let weather = opening::project(&entry, Stage::Weather).unwrap();
+    let mut doc = opened(&weather);
+    let edit = Edit {
+        text: Some("The whole story.".to_owned()),
+        ..Edit::default()
+    };
+    assert!(doc.transact(|tx| opening::edit(tx, &edit)).is_err());
+    assert!(!tells(&doc, "whole story"));
+}
+
+#[test]
+fn an_opening_from_before_there_were_parts_is_a_room_with_its_text() {
+    let mut doc = opened(&opening::project(&read(&kept("one")), Stage::Room).unwrap());
+    doc.transact(|tx| {
+        for key in [schema::DOOR, schema::WHEN, schema::REPLY] {
+            tx.delete(automerge::ROOT, key)?;
+        }
+        Ok::<_, automerge::AutomergeError>(())
+    })
+    .unwrap();
+    let read = opening::read(&doc).unwrap();
+    assert_eq!((read.stage, read.text().as_str()), (Stage::Room, "one"));
+    assert!(read.reply && read.shows(Part::Photos));
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ajar_protocol::envelope::{EnvelopeHeader, HEADER, SIGNATURE};
+use ajar_protocol::epoch::EpochRecord;
 use ajar_protocol::{DeviceId, DocId, Envelope, EnvelopeId, EpochId, Frontier, SpaceId};
 use automerge::ChangeHash;
 
@@ -13,7 +15,7 @@ pub(super) struct Written {
     pub(super) envelope: Envelope,
     /// Devices of which the author knew that they were removed.
     pub(super) gone: BTreeSet<DeviceId>,
-    /// Its author had the epoch, and not yet all that came before it.
+    /// Its author had the epoch, or one that this follows, and not yet all that came before it.
     pub(super) ahead: bool,
 }
 
@@ -61,12 +63,13 @@ impl Ledger {
         gone: &BTreeSet<DeviceId>,
         frontier: &Frontier,
     ) {
-        let epoch = envelope.header().epoch;
-        let mut written = self.written.iter().map(|written| &written.envelope);
-        let epoch = written.find(|one| EpochId::from(one.id()) == epoch);
-        let ahead = epoch.is_some_and(|epoch| {
-            let header = epoch.header();
-            frontier.counter(&header.device) < header.counter
+        // A copy takes over the epochs that its original made.
+        let mut known = self.written.iter();
+        if known.any(|known| known.envelope.id() == envelope.id()) {
+            return;
+        }
+        let ahead = self.stands_on(envelope.header().epoch, |place| {
+            frontier.counter(&place.device) < place.counter
         });
         self.written.push(Written {
             space,
@@ -74,6 +77,28 @@ impl Ledger {
             gone: gone.clone(),
             ahead,
         });
+    }
+
+    /// Whether an epoch, or one that it follows, is such a one. Whoever begins may make an epoch
+    /// of its own after one that it has ahead of its place.
+    fn stands_on(&self, epoch: EpochId, is_such: impl Fn(&EnvelopeHeader) -> bool) -> bool {
+        let mut next = vec![epoch];
+        let mut looked_at = BTreeSet::new();
+        while let Some(id) = next.pop() {
+            let mut written = self.written.iter().map(|written| &written.envelope);
+            let Some(one) = written.find(|one| EpochId::from(one.id()) == id) else {
+                continue;
+            };
+            if is_such(one.header()) {
+                return true;
+            }
+            if looked_at.insert(id) {
+                let bytes = one.as_bytes();
+                let record = EpochRecord::parse(&bytes[HEADER..bytes.len() - SIGNATURE]);
+                next.extend(record.unwrap().parents);
+            }
+        }
+        false
     }
 
     pub(super) fn kept(

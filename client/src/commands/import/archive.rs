@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ajar_journal::import_ajar::{
     self, Archive, Bytes, Media, NoMedia, Record, Refused, Survey, Why,
 };
-use ajar_journal::imported::Imported;
+use ajar_journal::imported::{self, Imported};
 use ajar_journal::text::displayable_line;
 use ajar_journal::tree;
 use ajar_sync::{BatchEdit, ChangeError, DocId, Home, Ownership, Space, SpaceKind, doc_id_text};
@@ -27,7 +27,7 @@ pub(super) fn is_one(file: &Path) -> bool {
     File::open(file).is_ok_and(import_ajar::is_ajar)
 }
 
-pub(crate) fn run(context: &Context, file: &Path, dry_run: bool) -> Result<(), Failure> {
+pub(super) fn run(context: &Context, file: &Path, dry_run: bool) -> Result<(), Failure> {
     let home = context.open_home(Need::Private)?;
     let mut archive = open(file)?;
     let here = here(&home)?;
@@ -38,6 +38,10 @@ pub(crate) fn run(context: &Context, file: &Path, dry_run: bool) -> Result<(), F
     let mut batch = None;
     if !dry_run && !survey.ids.is_empty() {
         let id = ajar_sync::new_id()?;
+        // Before anything is written: whatever happens, it can be undone.
+        context
+            .out
+            .insist(format!("To undo this import: ajar import --undo {id}"));
         keep(
             context,
             &home,
@@ -133,10 +137,13 @@ impl Told {
             .map(|(what, why)| json!({"what": what, "why": why}))
             .collect();
         let value = json!({
-            "imported": if dry_run { 0 } else { self.imported },
-            "would_import": dry_run.then_some(self.imported),
+            "imported": self.imported,
             "photos": self.photos,
+            "format": imported::FORMAT,
+            "dry_run": dry_run,
             "skipped": skipped,
+            "skipped_more": 0,
+            "here_already": self.here_already,
             "warnings": self.warnings,
             "undo": batch,
         });
