@@ -185,7 +185,7 @@ fn everything_goes_out_and_comes_back_into_an_empty_journal_as_it_was() {
     let new = Person::with_home("Ana", &relay.invite());
     let path = desk.text("journal.zip");
     let dry = new.ajar(&["import", &path, "--dry-run"]).json();
-    assert_eq!(dry["would_import"], said["count"]);
+    assert_eq!((&dry["imported"], &dry["dry_run"]), (&said["count"], &true.into()));
     assert_eq!(new.ajar(&["list"]).json(), Value::Array(Vec::new()));
     let came = new.ajar(&["import", &path]).json();
     assert_eq!(came["imported"], said["count"], "{came}");
@@ -227,6 +227,31 @@ fn everything_goes_out_and_comes_back_into_an_empty_journal_as_it_was() {
     assert_eq!(third.ajar(&["import", &desk.text("new.zip")]).code, 0);
     let _ = exported(&third, &desk, "third.zip", &[]);
     assert_eq!(file(&desk.path("third.zip"), "data.json"), data);
+    // And the second takes it all back, whatever kind it was of.
+    let undone = new.ajar(&["import", "--undo", undo, "--yes"]).json();
+    assert_eq!(
+        (&undone["burned"], &undone["left"]),
+        (&said["count"], &0.into())
+    );
+    assert_eq!(new.ajar(&["list"]).json(), Value::Array(Vec::new()));
+}
+
+#[test]
+fn a_letter_that_is_still_closed_is_in_its_authors_archive_only() {
+    let relay = Relay::start();
+    let desk = Desk::new();
+    let (ana, ben) = two(&relay);
+    let words = "You are not alone with it.";
+    let sent = ben.ajar(&["letter", "write", "--when-i-feel", "sad", words]);
+    assert_eq!(sent.code, 0, "{sent:?}");
+    ben.sync();
+    ana.sync();
+    let said = exported(&ana, &desk, "hers.zip", &[]);
+    assert_eq!(said["closed_letters"], 1);
+    assert!(!file(&desk.path("hers.zip"), "data.json").contains(words));
+    assert!(!file(&desk.path("hers.zip"), "index.html").contains(words));
+    let _ = exported(&ben, &desk, "his.zip", &[]);
+    assert!(file(&desk.path("his.zip"), "data.json").contains(words));
 }
 
 #[test]

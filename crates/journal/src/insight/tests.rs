@@ -403,7 +403,7 @@ fn weather(n: i64) -> Vec<weather::SharedWeather> {
     let mut point = |valence: i64, arousal: i64| {
         Point::new(numbers.near(valence, 60), numbers.near(arousal, 60)).unwrap()
     };
-    let one = |at| weather::SharedWeather {
+    let one = |at: i64| weather::SharedWeather {
         day: day((at * 84 / n + at % 3).min(83)),
         mine: point(30, -10),
         theirs: point(10, 20),
