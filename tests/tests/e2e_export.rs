@@ -185,7 +185,10 @@ fn everything_goes_out_and_comes_back_into_an_empty_journal_as_it_was() {
     let new = Person::with_home("Ana", &relay.invite());
     let path = desk.text("journal.zip");
     let dry = new.ajar(&["import", &path, "--dry-run"]).json();
-    assert_eq!((&dry["imported"], &dry["dry_run"]), (&said["count"], &true.into()));
+    assert_eq!(
+        (&dry["imported"], &dry["dry_run"]),
+        (&said["count"], &true.into())
+    );
     assert_eq!(new.ajar(&["list"]).json(), Value::Array(Vec::new()));
     let came = new.ajar(&["import", &path]).json();
     assert_eq!(came["imported"], said["count"], "{came}");
