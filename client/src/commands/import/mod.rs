@@ -21,7 +21,6 @@ use ajar_sync::{DocId, RowQuery, Space, SpaceKind};
 use crate::cli::{Import, ImportFormat};
 use crate::context::{Context, Need};
 use crate::dates;
-use crate::records;
 use crate::report::Failure;
 use keep::Keeper;
 use report::Outcome;
@@ -99,30 +98,17 @@ fn known(me: &Space, format: Format) -> Result<HashSet<String>, Failure> {
     Ok(of_format.map(|(_, imprint)| imprint.source).collect())
 }
 
-/// All records that were imported. Only those are loaded for it whose row tells nothing: names of
-/// their own, and kinds of a newer version, out of an archive.
+/// All records of lists that were imported. No document is loaded for it.
 fn imprints(me: &Space) -> Result<Vec<(DocId, Imprint)>, Failure> {
-    let wanted = |head: &[u8]| Line::decode(head).is_none_or(|line| line.imported.is_some());
+    let imprint = |head: &[u8]| Line::decode(head).and_then(|line| line.imported);
     let rows = me.rows(RowQuery {
-        filter: Some(Box::new(move |row| wanted(&row.head))),
+        filter: Some(Box::new(move |row| imprint(&row.head).is_some())),
         ..RowQuery::default()
     })?;
-    let mut found = Vec::new();
-    for row in rows {
-        let imprint = match Line::decode(&row.head) {
-            Some(line) => line.imported,
-            None => match me.document(row.doc).read(import::imprint_of) {
-                Ok(imprint) => imprint,
-                Err(error) => match Failure::from(error) {
-                    // A damaged place on the disk takes one record, not the others.
-                    failure if records::is_damage(&failure) => None,
-                    failure => return Err(failure),
-                },
-            },
-        };
-        found.extend(imprint.map(|imprint| (row.doc, imprint)));
-    }
-    Ok(found)
+    let rows = rows.into_iter();
+    Ok(rows
+        .filter_map(|row| Some((row.doc, imprint(&row.head)?)))
+        .collect())
 }
 
 /// A clock elsewhere, or a slip of the finger: it is kept, and said.
