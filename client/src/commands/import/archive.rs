@@ -236,14 +236,13 @@ fn keep(
         Err(Stop::Failed(failure)) => Err(failure),
         Err(Stop::Refused(error)) => Err(refused(file, error)),
     }
-    .map_err(|failure| {
+    .inspect_err(|_| {
         let kept = here_of_batch(&me, batch).unwrap_or(0);
         if kept > 0 {
             context.out.insist(format!(
                 "It was broken off. {kept} records are in Only me, each of them whole; the same command brings the rest."
             ));
         }
-        failure
     })
 }
 

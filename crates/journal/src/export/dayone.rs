@@ -86,6 +86,10 @@ impl<W: Write + Seek> Export<W> {
     ///
     /// # Errors
     /// When it cannot be written, or as `bytes_of` says.
+    #[expect(
+        clippy::type_complexity,
+        reason = "a type of its own would hide that it is a function handed in"
+    )]
     pub fn entries<E: From<io::Error>, B: AsRef<[u8]>>(
         &mut self,
         documents: &[Document],

@@ -235,6 +235,10 @@ impl<R: Read + Seek> Archive<R> {
     ///
     /// # Errors
     /// [`Refused`], or what `keep` says.
+    #[expect(
+        clippy::type_complexity,
+        reason = "a type of its own would hide that it is a function handed in"
+    )]
     pub fn each<E: From<Refused>>(
         &mut self,
         survey: &Survey,
