@@ -40,7 +40,7 @@ pub(crate) use doors::{
     WordsFor,
 };
 pub(crate) use feeling::Feeling;
-pub(crate) use import::Import;
+pub(crate) use import::{Import, ImportFormat};
 pub(crate) use insight::{Insight, InsightCommand, OursChoice};
 pub(crate) use keys::{ChangePassphrase, Lock, Recover, ReplaceWords, Unlock, Words, WordsCommand};
 pub(crate) use leaving::{Close, CloseCommand, End, Erase, Export, ExportFormat, Sure};

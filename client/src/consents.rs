@@ -104,8 +104,9 @@ pub(crate) fn proposals(
     })?;
     let mut found = Vec::new();
     for row in rows {
-        let located = match records::read(&us.document(row.doc)) {
-            Ok(Content::Record(record)) => Located::new(us, row.doc, row.owner, record),
+        let document = us.document(row.doc);
+        let located = match records::read(&document) {
+            Ok(Content::Record(record)) => Located::new(&document, us, row.owner, record)?,
             Ok(Content::Other | Content::Unreadable(_)) => continue,
             // A damaged place on the disk takes one record, not the others.
             Err(failure) if records::is_damage(&failure) => continue,

@@ -168,6 +168,46 @@ pub(crate) fn utc(at_ms: i64) -> Option<String> {
     Some(at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
+/// Times where this device is, for other programs. What an entry is about is a day or a time where
+/// its writer was; other programs want a moment, so this device's zone is taken for it.
+pub(crate) struct Local {
+    zone: TimeZone,
+    name: String,
+}
+
+impl Local {
+    pub(crate) fn here() -> Self {
+        let zone = TimeZone::system();
+        match zone.iana_name().map(str::to_owned) {
+            Some(name) => Self { zone, name },
+            // A zone without a name would be no use to anybody else.
+            None => Self {
+                zone: TimeZone::UTC,
+                name: "UTC".to_owned(),
+            },
+        }
+    }
+}
+
+impl ajar_journal::export::Times for Local {
+    fn moment(&self, date: &str) -> String {
+        let at = jiff::civil::DateTime::strptime("%Y-%m-%dT%H:%M", date);
+        let at = at.and_then(|at| at.to_zoned(self.zone.clone()));
+        match at {
+            Ok(at) => at.timestamp().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            Err(_) => format!("{date}:00Z"),
+        }
+    }
+
+    fn utc(&self, at_ms: i64) -> Option<String> {
+        utc(at_ms)
+    }
+
+    fn zone(&self) -> &str {
+        &self.name
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,6 +290,17 @@ mod tests {
         ] {
             assert_eq!(at(wrong), Err(Invalid::BadDate), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_day_and_time_is_a_moment_where_one_is() {
+        use ajar_journal::export::Times as _;
+        let berlin = Local {
+            zone: TimeZone::fixed(jiff::tz::offset(2)),
+            name: "Europe/Berlin".to_owned(),
+        };
+        assert_eq!(berlin.moment("2026-07-01T21:30"), "2026-07-01T19:30:00Z");
+        assert_eq!(berlin.moment("2026-07-01T01:00"), "2026-06-30T23:00:00Z");
     }
 
     #[test]

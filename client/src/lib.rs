@@ -19,6 +19,7 @@ mod harden;
 mod ids;
 mod lines;
 mod names;
+mod new_file;
 mod notices;
 mod output;
 pub mod photo;

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use ajar_journal::imported::{self, Origin};
 use ajar_journal::query::{Filter, Item};
 use ajar_journal::schema::Kind;
 use ajar_journal::summary::{Line, UNREADABLE, fold};
@@ -31,6 +32,8 @@ pub(crate) struct Listed {
     pub(crate) id: DocId,
     pub(crate) space: Space,
     pub(crate) author: Author,
+    /// Whose it is that came out of an archive and is somebody else's.
+    by: Option<String>,
     versions: bool,
     owner: Option<PartyId>,
 }
@@ -144,6 +147,7 @@ pub(crate) fn select(space: &Space, wanted: &Wanted) -> Result<Vec<(Listed, Item
             id: row.doc,
             space: space.clone(),
             author: Author::of(space, row.owner),
+            by: line.origin.as_ref().and_then(by),
             versions: line.versions,
             owner: row.owner,
         };
@@ -162,6 +166,11 @@ pub(crate) fn select(space: &Space, wanted: &Wanted) -> Result<Vec<(Listed, Item
     Ok(found)
 }
 
+/// Who wrote what came out of an archive, where that was somebody else.
+fn by(origin: &Origin) -> Option<String> {
+    (origin.author != imported::Author::Me).then(|| origin.who().to_owned())
+}
+
 /// Whether a record may be one of those asked for, as far as its row tells.
 fn may_match(filter: &query::Filter, row: &TableRow) -> bool {
     match Line::decode(&row.head) {
@@ -173,20 +182,22 @@ fn may_match(filter: &query::Filter, row: &TableRow) -> bool {
 impl Listed {
     /// The record itself; `None` when it cannot be read.
     pub(crate) fn located(&self) -> Result<Option<Located>, Failure> {
-        let record = match records::read(&self.space.document(self.id)) {
+        let document = self.space.document(self.id);
+        let record = match records::read(&document) {
             Ok(Content::Record(record)) => record,
             Ok(Content::Other | Content::Unreadable(_)) => return Ok(None),
             // A damaged place on the disk takes one record, not the others.
             Err(failure) if records::is_damage(&failure) => return Ok(None),
             Err(failure) => return Err(failure),
         };
-        Ok(Some(Located::new(&self.space, self.id, self.owner, record)))
+        Located::new(&document, &self.space, self.owner, record).map(Some)
     }
 }
 
 /// One line: id, day, where or who, heading.
 fn line(item: &Item, listed: &Listed, names: &Names, both: bool) -> String {
     let who = match (listed.space.kind(), listed.author) {
+        (SpaceKind::Private, _) if listed.by.is_some() => listed.by.clone(),
         (SpaceKind::Private, _) => both.then(|| space_name(SpaceKind::Private).to_owned()),
         (SpaceKind::Shared, Author::Me) if item.kind == Kind::Opening => {
             Some("you opened".to_owned())

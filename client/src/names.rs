@@ -1,5 +1,6 @@
 //! How people and spaces are called, on a screen and in JSON.
 
+use ajar_journal::imported::{self, Origin};
 use ajar_journal::text::displayable_line;
 use ajar_sync::{DeviceId, Home, PartyId, Space, SpaceKind};
 
@@ -91,6 +92,11 @@ impl Names {
         &self.own
     }
 
+    /// The partner's name, if it is known.
+    pub(crate) fn known_partner(&self) -> Option<&str> {
+        self.partner.as_deref()
+    }
+
     pub(crate) fn partner(&self) -> &str {
         self.partner.as_deref().unwrap_or("your partner")
     }
@@ -117,6 +123,15 @@ impl Author {
             Some(party) if party == own => Self::Me,
             Some(_) => Self::Partner,
             None => Self::Both,
+        }
+    }
+
+    /// Whose something was that came out of an archive.
+    pub(crate) fn before(origin: &Origin) -> Self {
+        match origin.author {
+            imported::Author::Me => Self::Me,
+            imported::Author::Partner => Self::Partner,
+            imported::Author::Both => Self::Both,
         }
     }
 

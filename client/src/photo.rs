@@ -135,13 +135,7 @@ fn keep_original(
         trouble("bad-file-name", path, "its name cannot be kept as it is")
             .hint("Give the file a plain name of at most 255 characters.")
     })?;
-    let format = match media {
-        MediaType::Jpeg => Some(ImageFormat::Jpeg),
-        MediaType::Png => Some(ImageFormat::Png),
-        MediaType::Webp => Some(ImageFormat::WebP),
-        MediaType::Gif => Some(ImageFormat::Gif),
-        _ => None,
-    };
+    let format = format_of(media);
     // A picture that cannot be read is a file like any other.
     let picture = format.and_then(|format| decode(path, &bytes, format).ok());
     Ok(Prepared {
@@ -368,6 +362,26 @@ fn thumb_of(picture: &DynamicImage) -> Option<Zeroizing<Vec<u8>>> {
     (out.len() as u64 <= ajar_journal::schema::THUMB_BYTES_MAX).then_some(out)
 }
 
+/// A small picture of what comes in byte for byte, if it is a picture that can be read.
+pub(crate) fn thumb(bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let format = format_of(media_of(bytes))?;
+    decode(Path::new("photo"), bytes, format)
+        .ok()
+        .as_ref()
+        .and_then(thumb_of)
+}
+
+/// What decodes a picture of that kind.
+fn format_of(media: MediaType) -> Option<ImageFormat> {
+    match media {
+        MediaType::Jpeg => Some(ImageFormat::Jpeg),
+        MediaType::Png => Some(ImageFormat::Png),
+        MediaType::Webp => Some(ImageFormat::WebP),
+        MediaType::Gif => Some(ImageFormat::Gif),
+        _ => None,
+    }
+}
+
 /// Blobs that were put into a space and are to go again unless the record that names them is
 /// kept.
 pub(crate) struct Placed<'a> {
@@ -386,7 +400,8 @@ impl<'a> Placed<'a> {
         self.ids.clear();
     }
 
-    fn put(&mut self, bytes: &[u8]) -> Result<BlobRef, Failure> {
+    /// Seals bytes into the space.
+    pub(crate) fn put(&mut self, bytes: &[u8]) -> Result<BlobRef, Failure> {
         let placed = self.space.put_blob(&mut &*bytes, bytes.len() as u64)?;
         self.ids.push(placed.id);
         Ok(BlobRef {
@@ -460,7 +475,8 @@ impl Drop for Placed<'_> {
     }
 }
 
-async fn bytes_of(
+/// The bytes of a photo, from here or else from the relay.
+pub(crate) async fn bytes_of(
     space: &Space,
     blob: &BlobRef,
     wait: std::time::Duration,

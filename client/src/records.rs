@@ -1,6 +1,7 @@
 //! Entries and openings as the commands meet them, whatever space they are in.
 
 use ajar_journal::entry::{self, Entry};
+use ajar_journal::imported;
 use ajar_journal::opening::{self, Opening};
 use ajar_journal::query::Item;
 use ajar_journal::records::{self as journal_records, Facts};
@@ -124,13 +125,27 @@ pub(crate) struct Located {
     pub(crate) id: DocId,
     pub(crate) space: SpaceKind,
     pub(crate) author: Author,
+    /// What its author is called, if an archive it came out of says so.
+    pub(crate) author_name: Option<String>,
     pub(crate) record: Record,
 }
 
 impl Located {
-    /// A record as this person may see it: of a letter that is closed to them, the envelope.
-    pub(crate) fn new(space: &Space, id: DocId, owner: Option<PartyId>, record: Record) -> Self {
-        let author = Author::of(space, owner);
+    /// A record in a document, as this person may see it: of a letter that is closed to them, the
+    /// envelope. What came out of an archive keeps who wrote it.
+    pub(crate) fn new(
+        document: &Document,
+        space: &Space,
+        owner: Option<PartyId>,
+        record: Record,
+    ) -> Result<Self, Failure> {
+        // Only in the private space does anything keep an author that its document does not tell.
+        let origin = match space.kind() {
+            SpaceKind::Private => document.read(imported::origin_of)?,
+            SpaceKind::Shared => None,
+        };
+        let author = origin.as_ref().map(Author::before);
+        let author = author.unwrap_or_else(|| Author::of(space, owner));
         let mut record = record;
         if let Record::Small(kind, facts) = &mut record {
             letters::close(
@@ -140,12 +155,19 @@ impl Located {
                 &dates::today(),
             );
         }
-        Self {
-            id,
+        Ok(Self {
+            id: document.id(),
             space: space.kind(),
             author,
+            author_name: origin.map(|origin| origin.who().to_owned()),
             record,
-        }
+        })
+    }
+
+    /// What its author is called.
+    pub(crate) fn author_name<'a>(&'a self, names: &'a Names) -> &'a str {
+        let before = self.author_name.as_deref();
+        before.unwrap_or_else(|| names.name(self.author))
     }
 
     /// Whether it is a letter that is closed to this person.
@@ -162,7 +184,7 @@ impl Located {
             "id": doc_id_text(self.id),
             "space": space_word(self.space),
             "author": self.author.word(),
-            "author_name": names.name(self.author),
+            "author_name": self.author_name(names),
             "kind": self.record.kind().as_str(),
             "date": self.record.date(),
             "title": self.record.title(),
@@ -252,13 +274,14 @@ pub(crate) fn all_of(space: &Space, kind: &Kind) -> Result<(Vec<Located>, usize)
 pub(crate) fn all(space: &Space) -> Result<(Vec<Located>, usize), Failure> {
     let (mut records, mut unreadable) = (Vec::new(), 0);
     for info in space.documents()? {
-        match read(&space.document(info.id)) {
+        let document = space.document(info.id);
+        match read(&document) {
             Ok(Content::Record(record)) => {
                 let author = Author::of(space, info.owner);
                 if between::may_go(&record.kind()) && between::is_gone(space, info.id, author)? {
                     continue;
                 }
-                records.push(Located::new(space, info.id, info.owner, record));
+                records.push(Located::new(&document, space, info.owner, record)?);
             }
             Ok(Content::Other) => {}
             Ok(Content::Unreadable(_)) => unreadable += 1,
@@ -287,13 +310,11 @@ impl Found {
 
     /// The record in it.
     pub(crate) fn located(&self) -> Result<Located, Failure> {
-        match read(&self.document())? {
-            Content::Record(record) => Ok(Located::new(
-                &self.space,
-                self.info.id,
-                self.info.owner,
-                record,
-            )),
+        let document = self.document();
+        match read(&document)? {
+            Content::Record(record) => {
+                Located::new(&document, &self.space, self.info.owner, record)
+            }
             Content::Other => Err(Failure::fixable(
                 "other-kind",
                 "This is neither an entry nor an opening.",
@@ -338,6 +359,7 @@ mod tests {
             id: DocId([7; 16]),
             space: SpaceKind::Private,
             author: Author::Me,
+            author_name: None,
             record: Record::Entry(Box::new(Entry {
                 title: Some("Rain".to_owned()),
                 title_others: Vec::new(),
@@ -396,6 +418,7 @@ mod tests {
             id: DocId([8; 16]),
             space: SpaceKind::Shared,
             author: Author::Partner,
+            author_name: None,
             record: Record::Opening(Box::new(Opening {
                 stage: opening::Stage::Room,
                 parts: vec![opening::Part::Text],

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use ajar_journal::imported::{Origin, Side};
 use ajar_journal::record::{self, Record};
 use ajar_journal::summary::Line;
 use ajar_sync::{DocId, Ownership, RowQuery, Space, doc_id_text};
@@ -47,7 +48,13 @@ fn some<R: Record + Send + 'static>(
 ) -> Result<Vec<Kept<R>>, Failure> {
     let rows = space.rows(RowQuery {
         filter: Some(Box::new(move |row| {
-            Line::decode(&row.head).is_some_and(|line| *line.kind() == R::KIND && wanted(&line))
+            Line::decode(&row.head).is_some_and(|line| {
+                // What came out of an archive and stood between the two is there to be read. It
+                // says nothing of what is between them now.
+                let past = |origin: &Origin| origin.space == Side::Us;
+                let is_past = line.origin.as_ref().is_some_and(past);
+                *line.kind() == R::KIND && !is_past && wanted(&line)
+            })
         })),
         ..RowQuery::default()
     })?;

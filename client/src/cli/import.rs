@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::seconds;
 
-/// Bring in what you wrote elsewhere: Day One, jrnl, Journey or Markdown
+/// Bring in what you wrote elsewhere: Day One, jrnl, Journey, Markdown, or an archive of Ajar
 ///
 /// Everything lands in Only me; nothing is opened to anyone, and no network is needed. Photos are
 /// written anew, as with `ajar write --photo`. An entry that cannot be taken is left out and named,
@@ -23,6 +23,7 @@ use super::seconds;
                   ajar import journal.txt --format jrnl\n           \
                   ajar import ~/notes   (a folder of Markdown files)\n           \
                   ajar import --undo 3f2a9c01\n\n\
+                  Ajar:      ajar export journal.zip\n\
                   Day One:   Settings, Import / Export, JSON. Give the zip as it is\n\
                   Journey:   Settings, Backup, Export. Give the zip as it is\n\
                   jrnl:      jrnl --export json > journal.json\n\
@@ -35,7 +36,7 @@ pub(crate) struct Import {
     /// What wrote it, when it is not clear from what is in it
     #[arg(
         long,
-        value_name = "dayone|jrnl|journey|markdown",
+        value_name = "dayone|jrnl|journey|markdown|ajar",
         value_enum,
         hide_possible_values = true,
         conflicts_with = "undo"
@@ -68,15 +69,18 @@ pub(crate) enum ImportFormat {
     Jrnl,
     Journey,
     Markdown,
+    Ajar,
 }
 
-impl From<ImportFormat> for Format {
-    fn from(format: ImportFormat) -> Self {
-        match format {
-            ImportFormat::DayOne => Self::DayOne,
-            ImportFormat::Jrnl => Self::Jrnl,
-            ImportFormat::Journey => Self::Journey,
-            ImportFormat::Markdown => Self::Markdown,
+impl ImportFormat {
+    /// The format of another program; `None` for our own archive, which holds more than entries.
+    pub(crate) fn of_others(self) -> Option<Format> {
+        match self {
+            Self::DayOne => Some(Format::DayOne),
+            Self::Jrnl => Some(Format::Jrnl),
+            Self::Journey => Some(Format::Journey),
+            Self::Markdown => Some(Format::Markdown),
+            Self::Ajar => None,
         }
     }
 }

@@ -9,16 +9,21 @@ use super::seconds;
 
 /// Write everything readable into one file
 ///
-/// For reading elsewhere and for keeping. The price: the file is not sealed; whoever gets it can
+/// As an archive (FILE.zip) it holds everything: a page to read in any browser, a text for each entry,
+/// the photos, and data that `ajar import` reads. The price: the file is not sealed; whoever gets it can
 /// read it.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:  ajar export journal.md\n           ajar export us.json --us --format json\n           ajar export journal.md --photos journal-photos"
+    after_help = "Examples:  ajar export journal.zip\n           ajar export us.zip --us\n           \
+                  ajar export journal.md --photos journal-photos\n           ajar export us.json --us --format json\n           \
+                  ajar export other.zip --format dayone\n\n\
+                  Other programs get what you wrote in Only me and nothing else: no words of your partner."
 )]
 pub(crate) struct Export {
     /// A new file; nothing is ever overwritten
     pub(crate) file: PathBuf,
-    /// Write the photos and files into this new folder, and link to them from the text
+    /// With markdown and json: write the photos and files into this new folder, and link to them from
+    /// the text. The archives have them in themselves
     #[arg(long, value_name = "DIR")]
     pub(crate) photos: Option<PathBuf>,
     /// Seconds to wait for each photo that only the relay has [default: 60]
@@ -30,22 +35,39 @@ pub(crate) struct Export {
     /// Only what both of you can read
     #[arg(long)]
     pub(crate) us: bool,
-    /// How it is written: Markdown to read, or the JSON that `ajar show` prints
+    /// How it is written: an archive with everything, one Markdown text to read, the JSON that `ajar
+    /// show` prints, or what Day One or jrnl read [default: ajar for FILE.zip, else markdown]
     #[arg(
         long,
-        value_name = "markdown|json",
+        value_name = "ajar|markdown|json|dayone|jrnl",
         value_enum,
-        default_value = "markdown",
         hide_possible_values = true
     )]
-    pub(crate) format: ExportFormat,
+    pub(crate) format: Option<ExportFormat>,
 }
 
 /// How an export is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ExportFormat {
+    Ajar,
     Markdown,
     Json,
+    #[value(name = "dayone")]
+    DayOne,
+    Jrnl,
+}
+
+impl Export {
+    /// How it is to be written, by what was said or by the name of the file.
+    pub(crate) fn format(&self) -> ExportFormat {
+        let ending = self.file.extension().and_then(|ending| ending.to_str());
+        let zip = ending.is_some_and(|ending| ending.eq_ignore_ascii_case("zip"));
+        self.format.unwrap_or(if zip {
+            ExportFormat::Ajar
+        } else {
+            ExportFormat::Markdown
+        })
+    }
 }
 
 /// Rest, leave quietly, or end what is between you

@@ -257,7 +257,12 @@ fn feeling(record: &Record, names: &Names, author: Author) -> Vec<String> {
 fn head(id: DocId, located: &Located, names: &Names) -> String {
     let date = displayable_line(&located.record.date().replacen('T', " ", 1));
     let place = match (located.space, located.author) {
-        (SpaceKind::Private, _) => space_name(located.space).to_owned(),
+        (SpaceKind::Private, Author::Me) => space_name(located.space).to_owned(),
+        (SpaceKind::Private, _) => format!(
+            "{}, written by {}",
+            space_name(located.space),
+            located.author_name(names)
+        ),
         (SpaceKind::Shared, author) if matches!(located.record, Record::Small(..)) => {
             format!("{} · by {}", located.record.kind(), names.name(author))
         }

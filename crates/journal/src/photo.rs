@@ -437,7 +437,11 @@ fn read_blob<D: ReadDoc>(
     })
 }
 
-fn put_blob<T: Transactable>(tx: &mut T, item: &ObjId, blob: &BlobRef) -> Result<(), Error> {
+pub(crate) fn put_blob<T: Transactable>(
+    tx: &mut T,
+    item: &ObjId,
+    blob: &BlobRef,
+) -> Result<(), Error> {
     tx.put(item, schema::BLOB, blob.id.to_vec())?;
     tx.put(item, schema::KEY, blob.key.to_vec())?;
     tx.put(item, schema::SALT, blob.salt.to_vec())?;

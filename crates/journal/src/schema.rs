@@ -84,13 +84,14 @@ pub const NEED: &str = "need";
 pub const WHEN: &str = "when";
 /// Root key of an opening: `false` if no answer is wanted.
 pub const REPLY: &str = "reply";
-/// Root key of an entry: map of what an import notes ([`crate::import`]); absent otherwise.
+/// Root key of a record that came out of a file: map of what an import notes ([`crate::import`],
+/// and [`crate::imported`] for an archive of Ajar); absent otherwise.
 pub const IMPORTED: &str = "imported";
 /// Key of [`IMPORTED`]: the import, 32 hexadecimal digits.
 pub const BATCH: &str = "batch";
 /// Key of [`IMPORTED`]: the word of the format.
 pub const FORMAT: &str = "format";
-/// Key of [`IMPORTED`]: what the source calls the entry, a string.
+/// Key of [`IMPORTED`]: what the source calls the record, a string.
 pub const SOURCE: &str = "source";
 /// Key of [`IMPORTED`]: map from a name to a string, what else the source said.
 pub const KEPT: &str = "kept";

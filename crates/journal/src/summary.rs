@@ -7,7 +7,8 @@ use unicode_normalization::{UnicodeNormalization, is_nfkc};
 use crate::body::Paragraph;
 use crate::entry::{self, Entry};
 use crate::error::Unreadable;
-use crate::import::Imprint;
+use crate::import::{self, Imprint};
+use crate::imported::{self, Origin};
 use crate::opening::{self, Opening, Stage};
 use crate::query::Item;
 use crate::records::{self, Facts};
@@ -17,7 +18,7 @@ use crate::tree::Fields;
 use crate::{date, redacted_debug};
 
 /// Raised with every change of what [`of`] gives.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// Shelf of what is needed at once, whatever month it is from.
 pub const AT_ONCE: u32 = u32::MAX;
 /// Sorts records that cannot be read; nothing that can be is sorted so.
@@ -65,6 +66,9 @@ pub struct Line {
     /// has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fields: Option<Fields>,
+    /// Where a record that came out of an archive stood before, and who wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// Whether devices wrote different things at the same time and nobody has chosen yet.
     #[serde(default, skip_serializing_if = "is_false")]
     pub versions: bool,
@@ -96,6 +100,7 @@ impl Line {
             stage,
             about: None,
             fields: None,
+            origin: None,
             versions,
             cut: false,
             imported: None,
@@ -113,11 +118,12 @@ impl Line {
             created_at_ms: None,
             has_photo: false,
             stage: None,
-            imported: None,
             about: facts.about,
             fields: Some(facts.fields),
+            origin: None,
             versions: false,
             cut: false,
+            imported: None,
         }
     }
 
@@ -166,11 +172,15 @@ impl Line {
 /// What is kept of a record; `None` when there is nothing to keep of it.
 #[must_use]
 pub fn of<D: ReadDoc>(doc: &D) -> Option<Summary> {
+    let from = || From::of(doc);
     let read = match schema::kind_of(doc) {
-        Ok(Kind::Entry) => entry::read(doc).map(|entry| of_entry(&entry)),
-        Ok(Kind::Opening) => opening::read(doc).map(|opening| of_opening(&opening)),
+        Ok(Kind::Entry) => entry::read(doc).map(|entry| of_entry(&entry, from())),
+        Ok(Kind::Opening) => opening::read(doc).map(|opening| of_opening(&opening, from())),
         Ok(Kind::Profile | Kind::Unknown(_)) => Ok(Some(not_listed())),
-        Ok(kind) => records::facts(doc, &kind).map(|facts| facts.and_then(|it| of_facts(kind, it))),
+        Ok(kind) => {
+            let facts = records::facts(doc, &kind);
+            facts.map(|facts| facts.and_then(|it| of_facts(kind, it, from())))
+        }
         Err(error) => Err(error),
     };
     match read {
@@ -180,31 +190,53 @@ pub fn of<D: ReadDoc>(doc: &D) -> Option<Summary> {
     }
 }
 
-fn of_entry(entry: &Entry) -> Option<Summary> {
-    let mut line = Line::new(Item::of_entry("", entry), None, entry.has_versions());
-    line.imported = entry.imported.as_ref().map(|mark| mark.imprint.clone());
+/// Where a record came from, if an import made it.
+struct From {
+    imprint: Option<Imprint>,
+    origin: Option<Origin>,
+}
+
+impl From {
+    fn of<D: ReadDoc>(doc: &D) -> Self {
+        let imprint = import::imprint_of(doc);
+        let origin = imprint.as_ref().and_then(|_| imported::origin_of(doc));
+        Self { imprint, origin }
+    }
+
+    fn note(self, mut line: Line) -> Line {
+        line.imported = self.imprint;
+        line.origin = self.origin;
+        line
+    }
+}
+
+fn of_entry(entry: &Entry, from: From) -> Option<Summary> {
+    let line = Line::new(Item::of_entry("", entry), None, entry.has_versions());
+    let line = from.note(line);
     let titles = entry.title.iter().chain(&entry.title_others);
     let words = titles.chain(&entry.tags).map(String::as_str);
     let words = words.chain(entry.layers.texts());
     listed(&entry.date, line, text(words, &entry.paragraphs))
 }
 
-fn of_opening(opening: &Opening) -> Option<Summary> {
+fn of_opening(opening: &Opening, from: From) -> Option<Summary> {
     let others = opening.paragraphs.iter().any(|p| !p.others.is_empty());
     let versions = others || !opening.title_others.is_empty();
     let stage = Some(opening.stage);
     let line = Line::new(Item::of_opening("", opening), stage, versions);
+    let line = from.note(line);
     let titles = opening.title.iter().chain(&opening.title_others);
     let words = titles.chain(&opening.gist).map(String::as_str);
     let words = words.chain(opening.layers.texts());
     listed(&opening.date, line, text(words, &opening.paragraphs))
 }
 
-fn of_facts(kind: Kind, facts: Facts) -> Option<Summary> {
+fn of_facts(kind: Kind, facts: Facts, from: From) -> Option<Summary> {
     let day = facts.day.clone();
     let words = facts.texts.clone();
     let text = text(words.iter().map(String::as_str), &[]);
-    listed(&day, Line::of_facts(kind, facts), text)
+    let line = from.note(Line::of_facts(kind, facts));
+    listed(&day, line, text)
 }
 
 fn listed(date: &str, line: Line, text: String) -> Option<Summary> {

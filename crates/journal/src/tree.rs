@@ -15,9 +15,9 @@ use crate::read::wrong;
 pub type Fields = Map<String, Value>;
 
 /// Deepest nesting that is read or written.
-const DEPTH_MAX: usize = 8;
+pub(crate) const DEPTH_MAX: usize = 8;
 /// Most values in one record.
-const VALUES_MAX: usize = 200_000;
+pub(crate) const VALUES_MAX: usize = 200_000;
 /// Most bytes of names and texts in one record.
 const BYTES_MAX: usize = 16 << 20;
 /// What the whole record is called in errors.
@@ -195,19 +195,105 @@ pub(crate) fn update<T: Transactable>(
     Ok(changed)
 }
 
-fn put<T: Transactable>(tx: &mut T, map: &ObjId, name: &str, value: &Value) -> Result<(), Error> {
-    match value {
-        Value::Object(fields) => {
-            let inner = tx.put_object(map, name, ObjType::Map)?;
-            write(tx, &inner, fields)?;
+/// Writes `fields` as [`read`] gave them: what JSON has no value for becomes again what it was,
+/// except that what had no number (`$float`) is none, and that of a type from the future
+/// (`$unknown`) only its mark is left.
+pub(crate) fn restore<T: Transactable>(
+    tx: &mut T,
+    map: &ObjId,
+    fields: &Fields,
+) -> Result<(), Error> {
+    for (name, value) in fields {
+        put_as(tx, map, name, value, Form::Named)?;
+    }
+    Ok(())
+}
+
+/// Whether maps with one key that begins with `$` stand for something else.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Plain,
+    Named,
+}
+
+/// What is written for a value.
+enum Piece<'a> {
+    Map(&'a Fields),
+    List(&'a [Value]),
+    Text(&'a str),
+    Scalar(ScalarValue),
+}
+
+impl<'a> Piece<'a> {
+    fn of(value: &'a Value, form: Form) -> Self {
+        match value {
+            Value::Object(fields) if form == Form::Named => {
+                Self::named(fields).unwrap_or(Self::Map(fields))
+            }
+            Value::Object(fields) => Self::Map(fields),
+            Value::Array(items) => Self::List(items),
+            plain => Self::Scalar(scalar(plain)),
         }
-        Value::Array(items) => {
-            let list = tx.put_object(map, name, ObjType::List)?;
-            for (at, item) in items.iter().enumerate() {
-                insert(tx, &list, at, item)?;
+    }
+
+    fn named(fields: &'a Fields) -> Option<Self> {
+        let (name, value) = fields.iter().next().filter(|_| fields.len() == 1)?;
+        Some(match (name.as_str(), value) {
+            ("$text", Value::String(text)) => Self::Text(text),
+            ("$bytes", Value::String(hex)) => Self::Scalar(ScalarValue::Bytes(unhex(hex)?)),
+            ("$time", number) => Self::Scalar(ScalarValue::Timestamp(number.as_i64()?)),
+            ("$counter", number) => Self::Scalar(ScalarValue::Counter(number.as_i64()?.into())),
+            ("$float", Value::Null) => Self::Scalar(ScalarValue::F64(f64::NAN)),
+            _ => return None,
+        })
+    }
+}
+
+/// The bytes of lowercase hexadecimal digits, two for each.
+fn unhex(digits: &str) -> Option<Vec<u8>> {
+    let digit = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    let pairs = digits.as_bytes().chunks(2);
+    pairs
+        .map(|pair| match pair {
+            [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+            _ => None,
+        })
+        .collect()
+}
+
+fn put<T: Transactable>(tx: &mut T, map: &ObjId, name: &str, value: &Value) -> Result<(), Error> {
+    put_as(tx, map, name, value, Form::Plain)
+}
+
+fn put_as<T: Transactable>(
+    tx: &mut T,
+    map: &ObjId,
+    name: &str,
+    value: &Value,
+    form: Form,
+) -> Result<(), Error> {
+    match Piece::of(value, form) {
+        Piece::Map(fields) => {
+            let inner = tx.put_object(map, name, ObjType::Map)?;
+            for (name, value) in fields {
+                put_as(tx, &inner, name, value, form)?;
             }
         }
-        plain => tx.put(map, name, scalar(plain))?,
+        Piece::List(items) => {
+            let list = tx.put_object(map, name, ObjType::List)?;
+            for (at, item) in items.iter().enumerate() {
+                insert(tx, &list, at, item, form)?;
+            }
+        }
+        Piece::Text(text) => {
+            let inner = tx.put_object(map, name, ObjType::Text)?;
+            tx.splice_text(&inner, 0, 0, text)?;
+        }
+        Piece::Scalar(value) => tx.put(map, name, value)?,
     }
     Ok(())
 }
@@ -217,19 +303,26 @@ fn insert<T: Transactable>(
     list: &ObjId,
     at: usize,
     value: &Value,
+    form: Form,
 ) -> Result<(), Error> {
-    match value {
-        Value::Object(fields) => {
+    match Piece::of(value, form) {
+        Piece::Map(fields) => {
             let inner = tx.insert_object(list, at, ObjType::Map)?;
-            write(tx, &inner, fields)?;
-        }
-        Value::Array(items) => {
-            let inner = tx.insert_object(list, at, ObjType::List)?;
-            for (at, item) in items.iter().enumerate() {
-                insert(tx, &inner, at, item)?;
+            for (name, value) in fields {
+                put_as(tx, &inner, name, value, form)?;
             }
         }
-        plain => tx.insert(list, at, scalar(plain))?,
+        Piece::List(items) => {
+            let inner = tx.insert_object(list, at, ObjType::List)?;
+            for (at, item) in items.iter().enumerate() {
+                insert(tx, &inner, at, item, form)?;
+            }
+        }
+        Piece::Text(text) => {
+            let inner = tx.insert_object(list, at, ObjType::Text)?;
+            tx.splice_text(&inner, 0, 0, text)?;
+        }
+        Piece::Scalar(value) => tx.insert(list, at, value)?,
     }
     Ok(())
 }
@@ -337,6 +430,24 @@ mod tests {
             "b": {"$bytes": "00ff"}, "f": {"$float": null}, "t": {"$time": 7}, "x": {"$text": "é"},
         });
         assert_eq!(Value::Object(read(&doc).unwrap()), value);
+    }
+
+    #[test]
+    fn what_was_read_is_restored_with_all_that_json_does_not_have() {
+        let value = json!({
+            "b": {"$bytes": "00ff"}, "c": {"$counter": -2}, "f": {"$float": null},
+            "l": [{"$text": "in a list"}, [{"$time": 1}]], "n": 0.1, "m": -0.0, "t": {"$time": 7},
+            "u": {"$unknown": 12}, "w": {"$bytes": "0G"}, "x": {"$text": "é"}, "y": {"$time": "no"},
+            "z": {"$text": "two", "keys": 1},
+        });
+        let mut doc = Automerge::new();
+        doc.transact(|tx| restore(tx, &ROOT, &fields(value.clone())))
+            .unwrap();
+        assert_eq!(Value::Object(read(&doc).unwrap()), value);
+        let (found, _) = doc.get(ROOT, "b").unwrap().unwrap();
+        assert_eq!(found, Found::from(ScalarValue::Bytes(vec![0, 255])));
+        let (found, _) = doc.get(ROOT, "x").unwrap().unwrap();
+        assert_eq!(found, Found::Object(ObjType::Text));
     }
 
     #[test]

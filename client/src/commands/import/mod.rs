@@ -4,6 +4,7 @@
 //! written. What is kept is kept in whole batches: whenever the process dies, there are whole entries
 //! only, and the id that undoes them was printed before the first.
 
+mod archive;
 mod keep;
 mod report;
 mod source;
@@ -17,7 +18,7 @@ use ajar_journal::summary::Line;
 use ajar_journal::text::displayable_line;
 use ajar_sync::{DocId, RowQuery, Space, SpaceKind};
 
-use crate::cli::Import;
+use crate::cli::{Import, ImportFormat};
 use crate::context::{Context, Need};
 use crate::dates;
 use crate::report::Failure;
@@ -37,10 +38,17 @@ pub(crate) fn run(context: &Context, args: &Import) -> Result<(), Failure> {
 
 fn bring(context: &Context, file: &Path, args: &Import) -> Result<(), Failure> {
     let out = context.out;
+    let is_ours = match args.format {
+        Some(format) => format == ImportFormat::Ajar,
+        None => archive::is_one(file),
+    };
+    if is_ours {
+        return archive::run(context, file, args.dry_run);
+    }
     // The file first: a passphrase is asked for nothing when it cannot be read.
     let mut source = Source::open(file)?;
-    let format = match args.format {
-        Some(format) => format.into(),
+    let format = match args.format.and_then(ImportFormat::of_others) {
+        Some(format) => format,
         None => import::recognise(source.members()).map_err(|why| refused(file, &why))?,
     };
     let zones = dates::Zones::default();
@@ -90,7 +98,7 @@ fn known(me: &Space, format: Format) -> Result<HashSet<String>, Failure> {
     Ok(of_format.map(|(_, imprint)| imprint.source).collect())
 }
 
-/// All entries that were imported. No document is loaded for it.
+/// All records of lists that were imported. No document is loaded for it.
 fn imprints(me: &Space) -> Result<Vec<(DocId, Imprint)>, Failure> {
     let imprint = |head: &[u8]| Line::decode(head).and_then(|line| line.imported);
     let rows = me.rows(RowQuery {

@@ -1,10 +1,13 @@
 //! `ajar import --undo`: burns what came with an import and was not touched since.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
-use ajar_journal::entry;
-use ajar_journal::import::is_untouched;
-use ajar_sync::{BlobId, DocId, Error, Space, SpaceKind};
+use ajar_journal::import::{imprint_of, is_untouched};
+use ajar_journal::imported;
+use ajar_journal::schema::{self, Kind};
+use ajar_journal::summary::Line;
+use ajar_journal::{entry, opening};
+use ajar_sync::{BlobId, DocId, Error, RowQuery, Space, SpaceKind};
 use serde_json::json;
 
 use super::imprints;
@@ -13,6 +16,7 @@ use crate::cli::Import;
 use crate::commands::{burn, exchange, sync::is_chosen};
 use crate::context::{Context, Need};
 use crate::photo::ids_of;
+use crate::records;
 use crate::report::Failure;
 use crate::terminal;
 
@@ -46,7 +50,13 @@ pub(super) fn run(context: &Context, typed: &str, args: &Import) -> Result<(), F
         return Err(Failure::fixable("no-such-import", format!("Nothing in Only me came with an import that begins with {prefix}."))
             .hint("The import printed its id, and `ajar show` prints it with each entry that came with it. It may have been undone already."));
     };
-    let docs: Vec<DocId> = found.iter().map(|(doc, _)| *doc).collect();
+    let mut docs: Vec<DocId> = found.iter().map(|(doc, _)| *doc).collect();
+    if found
+        .iter()
+        .any(|(_, imprint)| imprint.format == imported::FORMAT)
+    {
+        docs.extend(unlisted(&me, &batch)?);
+    }
     let (heaps, left) = sorted(&me, &docs)?;
     let burned: usize = heaps.iter().map(|heap| heap.docs.len()).sum();
     let entries = counted(burned, "entry", "entries");
@@ -93,6 +103,28 @@ pub(super) fn run(context: &Context, typed: &str, args: &Import) -> Result<(), F
     undelivered.map_or(Ok(()), Err)
 }
 
+/// What came with an archive and is in no list: names, and kinds of a newer version.
+fn unlisted(me: &Space, batch: &str) -> Result<Vec<DocId>, Failure> {
+    let rows = me.rows(RowQuery::default())?.into_iter();
+    let listed: HashSet<DocId> = rows
+        .filter(|row| Line::decode(&row.head).is_some())
+        .map(|row| row.doc)
+        .collect();
+    let mut found = Vec::new();
+    for info in me.documents_where(move |doc| !listed.contains(doc))? {
+        match me.document(info.id).read(imprint_of) {
+            Ok(Some(imprint)) if imprint.batch == batch => found.push(info.id),
+            Ok(_) => {}
+            Err(error) => match Failure::from(error) {
+                // A damaged place on the disk takes one record, not the others.
+                failure if records::is_damage(&failure) => {}
+                failure => return Err(failure),
+            },
+        }
+    }
+    Ok(found)
+}
+
 /// Where Only me stays on this device, that is no failure.
 fn told(error: Error) -> Option<Failure> {
     (!is_chosen(&error)).then(|| burn::not_delivered(error))
@@ -110,8 +142,13 @@ fn sorted(me: &Space, docs: &[DocId]) -> Result<(Vec<Heap>, usize), Failure> {
     let (mut heaps, mut left) = (vec![Heap::default()], 0);
     for doc in docs {
         let blobs = me.document(*doc).read(|doc| {
-            let entry = entry::read(doc).ok().filter(|_| is_untouched(doc))?;
-            Some(ids_of(&entry.photos))
+            let photos = || match schema::kind_of(doc) {
+                Ok(Kind::Opening) => opening::read(doc).map(|opening| opening.photos),
+                Ok(Kind::Entry) => entry::read(doc).map(|entry| entry.photos),
+                _ => Ok(Vec::new()),
+            };
+            let photos = is_untouched(doc).then(photos)?.ok()?;
+            Some(ids_of(&photos))
         })?;
         let Some(blobs) = blobs else {
             left += 1;

@@ -1,4 +1,4 @@
-//! The mark of an import in the entries it made: which import, from what, and what it was called
+//! The mark of an import in the records it made: which import, from what, and what it was called
 //! there. With it an import is undone, and a second one leaves out what is there already.
 
 use std::collections::BTreeMap;
@@ -80,8 +80,15 @@ pub(crate) fn read<D: ReadDoc>(view: &View<'_, D>) -> Option<Mark> {
     Some(Mark { imprint, kept })
 }
 
-/// Whether nothing was done to an entry since it was imported: neither changed nor opened, by any
-/// device. An import writes each entry in one change.
+/// Where a record of any kind came from; `None` if no import made it.
+pub fn imprint_of<D: ReadDoc>(doc: &D) -> Option<Imprint> {
+    // Most have no such key.
+    doc.get(ROOT, schema::IMPORTED).ok()??;
+    read(&View::now(doc)).map(|mark| mark.imprint)
+}
+
+/// Whether nothing was done to a record since it was imported: neither changed nor opened, by any
+/// device. An import writes each record in one change.
 #[must_use]
 pub fn is_untouched(doc: &Automerge) -> bool {
     doc.get_changes_meta(&[]).len() == 1

@@ -23,7 +23,7 @@ mod recognise;
 
 pub use archive::Archive;
 pub(crate) use mark::read as read_mark;
-pub use mark::{Imprint, Mark, is_untouched, put};
+pub use mark::{Imprint, Mark, imprint_of, is_untouched, put};
 pub use members::{Member, Members, OneFile, Unfit, safe_name};
 pub use reading::{Imported, MediaRef, Reading, Skipped};
 pub use recognise::recognise;
@@ -42,7 +42,7 @@ pub const SKIPPED_MAX: usize = 10_000;
 pub const MEDIA_MAX: usize = 1000;
 
 /// What wrote the source.
-// Ajar's own export gets its place here, in `FORMATS`, in `recognise` and in `read`.
+// Ajar's own archive holds more than entries, and has a reader of its own (`crate::import_ajar`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
     /// The zip of Day One, with one JSON for each journal.

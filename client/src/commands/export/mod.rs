@@ -1,24 +1,37 @@
-//! `ajar export`: everything readable in one file, for reading and keeping. The formats of other
-//! programs are another matter.
+//! `ajar export`: everything readable in one file: an archive with all there is, one text to read,
+//! or what another program takes.
+
+mod archive;
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::DirBuilder;
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use ajar_sync::{DocId, Error, Home, SpaceKind};
+use ajar_sync::{DocId, Error, Home, Space, SpaceKind};
 use serde_json::{Value, json};
 
 use super::{photo, show};
 use crate::cli::{Export, ExportFormat};
 use crate::context::{Context, Need};
-use crate::names::{Names, space_name};
+use crate::names::{Author, Names, space_name};
+use crate::new_file::NewFile;
+use crate::output::Output;
 use crate::records::{self, Located, Record};
 use crate::report::{Exit, Failure};
 use crate::{dates, ids};
 
 pub(crate) fn run(context: &Context, args: &Export) -> Result<(), Failure> {
+    match args.format() {
+        ExportFormat::Markdown => text(context, args, false),
+        ExportFormat::Json => text(context, args, true),
+        format => archive::run(context, args, format),
+    }
+}
+
+/// One text, to read or for a script.
+fn text(context: &Context, args: &Export, json: bool) -> Result<(), Failure> {
     let out = context.out;
     let need = if args.me { Need::Private } else { Need::Home };
     let home = context.open_home(need)?;
@@ -28,9 +41,10 @@ pub(crate) fn run(context: &Context, args: &Export) -> Result<(), Failure> {
         Some(dir) => Some(take_photos(context, &home, &all, dir, args)?),
         None => None,
     };
-    let text = match args.format {
-        ExportFormat::Markdown => markdown(&all, &names, photos.as_ref()),
-        ExportFormat::Json => as_json(&home, &all, &names, photos.as_ref())?,
+    let text = if json {
+        as_json(&home, &all, &names, photos.as_ref())?
+    } else {
+        markdown(&all, &names, photos.as_ref())
     };
     let left_out = !args.us && !home.is_private_unlocked();
     home.close()?;
@@ -50,16 +64,7 @@ pub(crate) fn run(context: &Context, args: &Export) -> Result<(), Failure> {
         };
         format!("{things} in {}.", args.file.display())
     })?;
-    if left_out {
-        out.insist(
-            "Only me is locked and was left out; set AJAR_PRIVATE_PASSPHRASE to include it.",
-        );
-    }
-    if unreadable > 0 {
-        out.insist(format!(
-            "{unreadable} could not be read and were left out; `ajar doctor` says more."
-        ));
-    }
+    say_left_out(out, left_out, unreadable);
     if missing > 0 {
         out.insist(format!(
             "{missing} photos or files could not be had and were left out; `ajar photo` says why."
@@ -71,30 +76,30 @@ pub(crate) fn run(context: &Context, args: &Export) -> Result<(), Failure> {
     if without && photos.is_none() {
         out.insist("The photos are not in it; --photos DIR writes them beside it.");
     }
-    out.talk("The file is not sealed: whoever gets it can read it. Delete it when it has served.");
+    out.talk(NOT_SEALED);
     Ok(())
+}
+
+const NOT_SEALED: &str =
+    "The file is not sealed: whoever gets it can read it. Delete it when it has served.";
+
+fn say_left_out(out: Output, locked: bool, unreadable: usize) {
+    if locked {
+        out.insist(
+            "Only me is locked and was left out; set AJAR_PRIVATE_PASSPHRASE to include it.",
+        );
+    }
+    if unreadable > 0 {
+        out.insist(format!(
+            "{unreadable} could not be read and were left out; `ajar doctor` says more."
+        ));
+    }
 }
 
 /// Everything asked for that is open, by day; and how many could not be read.
 fn collect(home: &Home, args: &Export) -> Result<(Vec<Located>, usize), Failure> {
     let (mut all, mut unreadable) = (Vec::new(), 0);
-    for (kind, wanted) in [
-        (SpaceKind::Private, !args.us),
-        (SpaceKind::Shared, !args.me),
-    ] {
-        if !wanted {
-            continue;
-        }
-        let space = match home.space(kind) {
-            Ok(space) => space,
-            // What was asked for by name must not be left out without a word.
-            Err(Error::NotPaired | Error::PrivateLocked | Error::NotOnThisDevice)
-                if !args.me && !args.us =>
-            {
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
+    for space in spaces(home, args)? {
         let (records, failed) = records::all(&space)?;
         all.extend(records);
         unreadable += failed;
@@ -104,6 +109,25 @@ fn collect(home: &Home, args: &Export) -> Result<(Vec<Located>, usize), Failure>
         key(one).cmp(&key(other))
     });
     Ok((all, unreadable))
+}
+
+/// The spaces asked for, as far as they are open.
+fn spaces(home: &Home, args: &Export) -> Result<Vec<Space>, Failure> {
+    let mut spaces = Vec::new();
+    for (kind, wanted) in [
+        (SpaceKind::Private, !args.us),
+        (SpaceKind::Shared, !args.me),
+    ] {
+        match home.space(kind) {
+            _ if !wanted => {}
+            Ok(space) => spaces.push(space),
+            // What was asked for by name must not be left out without a word.
+            Err(Error::NotPaired | Error::PrivateLocked | Error::NotOnThisDevice)
+                if !args.me && !args.us => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(spaces)
 }
 
 /// Photos that were written beside the text.
@@ -200,6 +224,11 @@ fn markdown(all: &[Located], names: &Names, photos: Option<&Taken>) -> String {
             None => text.push_str(&day),
         }
         let place = match located.space {
+            SpaceKind::Private if located.author != Author::Me => format!(
+                "{}, written by {}",
+                space_name(SpaceKind::Private),
+                located.author_name(names)
+            ),
             SpaceKind::Private => space_name(SpaceKind::Private).to_owned(),
             SpaceKind::Shared => format!("opened by {}", names.name(located.author)),
         };
@@ -236,41 +265,8 @@ fn markdown(all: &[Located], names: &Names, photos: Option<&Taken>) -> String {
 
 /// A new file for this user only; half a file does not stay.
 pub(super) fn write(code: &'static str, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let trouble = |error: std::io::Error| {
-        let why = match error.kind() {
-            std::io::ErrorKind::AlreadyExists => "something is there already".to_owned(),
-            _ => error.to_string(),
-        };
-        Failure::fixable(code, format!("Cannot write {}: {why}.", path.display()))
-            .hint("Name a file that does not exist yet, in a folder you can write to.")
-    };
-    let mut file: File = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(trouble)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    written.map_err(|error| {
-        let _ = fs::remove_file(path);
-        trouble(error)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::PermissionsExt;
-
-    #[test]
-    fn an_export_is_for_this_user_only_and_overwrites_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("journal.md");
-        write("export-file", &path, b"words").unwrap();
-        let mode = fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        let again = write("export-file", &path, b"other words").unwrap_err();
-        assert_eq!(again.code(), "export-file");
-        assert_eq!(fs::read(&path).unwrap(), b"words");
-    }
+    let mut new = NewFile::create(code, path)?;
+    let written = new.file().write_all(bytes);
+    written.map_err(|error| new.failed(&error))?;
+    new.keep()
 }
