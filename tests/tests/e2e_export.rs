@@ -223,7 +223,7 @@ fn everything_goes_out_and_comes_back_into_an_empty_journal_as_it_was() {
     );
     assert_eq!(
         again["skipped"].as_array().unwrap().len(),
-        said["count"].as_u64().unwrap() as usize
+        usize::try_from(said["count"].as_u64().unwrap()).unwrap()
     );
     // A third journal gets the same from the second.
     let third = Person::with_home("Ana", &relay.invite());

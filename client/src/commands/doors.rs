@@ -20,7 +20,7 @@ use crate::{dates, ids, records, shelf};
 /// One door that stands open.
 struct Standing {
     id: DocId,
-    opening: Opening,
+    opening: Box<Opening>,
     line: String,
 }
 
@@ -135,7 +135,7 @@ fn standing(us: &Space) -> Result<Vec<Standing>, Failure> {
             standing.push(Standing {
                 id: row.doc,
                 line: Item::of_opening(id, &opening).heading(),
-                opening: *opening,
+                opening,
             });
         }
     }
