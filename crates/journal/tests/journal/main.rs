@@ -1,6 +1,8 @@
 //! The journal's stories: Ana and Ben keep, open, change and look back.
 
 #[cfg(test)]
+mod convergence;
+#[cfg(test)]
 mod entry;
 #[cfg(test)]
 mod history;
