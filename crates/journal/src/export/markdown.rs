@@ -30,6 +30,9 @@ pub(super) fn of(reading: &Reading<'_>) -> String {
     }
     line("space", document.origin.space.as_str());
     line("kind", &quoted(document.kind.as_str()));
+    if reading.starred {
+        line("starred", "true");
+    }
     text.push_str("---\n");
     if reading.title.is_some() {
         text.push_str(&format!("\n# {}\n", reading.heading()));
@@ -47,6 +50,13 @@ pub(super) fn of(reading: &Reading<'_>) -> String {
         for other in &paragraph.others {
             text.push_str(&format!("\n> {}\n\n", at_the_same_time(other)));
         }
+    }
+    if !reading.layers.is_empty() {
+        text.push('\n');
+    }
+    for (name, said) in &reading.layers {
+        let said = displayable(said).replace('\n', "\n  ");
+        text.push_str(&format!("- **{name}**: {said}\n"));
     }
     for (number, (photo, file)) in (1..).zip(reading.photos()) {
         text.push_str(&format!(

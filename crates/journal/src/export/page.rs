@@ -228,6 +228,7 @@ fn article(reading: &Reading<'_>) -> String {
         text.push_str(&format!("<p class=\"closed\">{}</p>\n", escaped(closed)));
     }
     text.push_str(&body(reading));
+    text.push_str(&layers(reading));
     text.push_str(&media(reading));
     if !reading.tags.is_empty() {
         let tags: Vec<String> = reading
@@ -305,6 +306,18 @@ fn body(reading: &Reading<'_>) -> String {
         return text;
     }
     format!("<div class=\"text\">\n{text}</div>\n")
+}
+
+/// The layers of a feeling, as a list of names and what they say.
+fn layers(reading: &Reading<'_>) -> String {
+    if reading.layers.is_empty() {
+        return String::new();
+    }
+    let rows = reading.layers.iter().map(|(name, said)| {
+        let said = block(said);
+        format!("<dt>{name}</dt><dd dir=\"auto\">{said}</dd>\n")
+    });
+    format!("<dl class=\"layers\">\n{}</dl>\n", rows.collect::<String>())
 }
 
 fn media(reading: &Reading<'_>) -> String {

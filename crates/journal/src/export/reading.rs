@@ -26,6 +26,10 @@ pub(super) struct Reading<'a> {
     pub(super) title_others: &'a [String],
     pub(super) paragraphs: Vec<Paragraph>,
     pub(super) tags: &'a [String],
+    /// The layers of a feeling, and its gist: what each is called, and what it says.
+    pub(super) layers: Vec<(&'static str, String)>,
+    /// Whether its author starred it.
+    pub(super) starred: bool,
     /// Why there is nothing of it to read yet.
     pub(super) closed: Option<String>,
     /// Days on which it was opened as it stands.
@@ -53,9 +57,13 @@ impl Reading<'_> {
     /// What to call it.
     pub(super) fn heading(&self) -> String {
         let title = self.title.filter(|title| !title.trim().is_empty());
+        let words = || self.layers.first().map(|(_, words)| displayable_line(words));
         let heading = match title {
             Some(title) => displayable_line(title),
-            None => displayable_line(&first_line(&self.paragraphs)),
+            None => match displayable_line(&first_line(&self.paragraphs)) {
+                line if line.is_empty() => words().unwrap_or_default(),
+                line => line,
+            },
         };
         if heading.is_empty() {
             "Without words".to_owned()
@@ -176,6 +184,7 @@ fn opened_as_they_stand(documents: &[Document]) -> BTreeMap<&str, (&str, &str)> 
             if let Shown::Opening(opening) = &copy.shown
                 && opening.title == entry.title
                 && opening.text() == entry.text()
+                && opening.layers == entry.layers
                 && opening.photos.len() == entry.photos.len()
             {
                 let day = opening.opened_on.as_str();
@@ -195,6 +204,8 @@ fn reading<'a>(document: &'a Document, today: &str) -> Option<Reading<'a>> {
         title_others: &[],
         paragraphs: Vec::new(),
         tags: &[],
+        layers: Vec::new(),
+        starred: false,
         closed: None,
         opened: Vec::new(),
         notes: Vec::new(),
@@ -206,12 +217,16 @@ fn reading<'a>(document: &'a Document, today: &str) -> Option<Reading<'a>> {
             reading.title_others = &entry.title_others;
             reading.paragraphs.clone_from(&entry.paragraphs);
             reading.tags = &entry.tags;
+            reading.layers = entry.layers.lines();
+            reading.starred = entry.starred;
         }
         Shown::Opening(opening) => {
             reading.date = &opening.date;
             reading.title = opening.title.as_deref();
             reading.title_others = &opening.title_others;
             reading.paragraphs.clone_from(&opening.paragraphs);
+            let gist = opening.gist.clone().map(|gist| ("In a sentence", gist));
+            reading.layers = gist.into_iter().chain(opening.layers.lines()).collect();
         }
         Shown::Small(facts) if document.kind.is_listed() => {
             reading.date = &facts.day;

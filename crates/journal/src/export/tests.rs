@@ -182,6 +182,25 @@ fn the_page_has_no_scripts_reaches_nowhere_and_takes_no_word_for_markup() {
 }
 
 #[test]
+fn a_feeling_without_words_is_read_in_its_layers() {
+    let mut layers = crate::layers::Layers::default();
+    layers.feeling.words = vec!["worried".to_owned()];
+    layers.thought.story = Some("They <will>\nsee it.".to_owned());
+    let mut doc = entry_of(None, "", &[]);
+    doc.transact(|tx| entry::set_layers(tx, &layers, 7))
+        .unwrap();
+    let mut documents = settle(vec![given(1, mine(), &doc)]);
+    let zip = archive(&mut documents, None);
+    let page = file(&zip, "index.html");
+    assert!(page.contains("<dt>The story</dt>"), "{page}");
+    assert!(page.contains("They &lt;will&gt;"), "{page}");
+    let markdown = file(&zip, "entries/2026/2026-07-01-01010101.md");
+    let expected = "- **Words**: worried\n- **The story**: They <will>\n  see it.\n";
+    assert!(markdown.contains(expected), "{markdown}");
+    assert!(!page.contains("Without words"), "{page}");
+}
+
+#[test]
 fn what_cannot_be_had_is_said_and_has_no_file() {
     let doc = entry_of(None, "Sea.", &[photo(0x11, b"one", MediaType::Pdf)]);
     let mut documents = settle(vec![given(1, mine(), &doc)]);
