@@ -32,7 +32,7 @@ fn the_first_command_of_the_readme_tells_its_whole_story_and_leaves_nothing() {
     let said = String::from_utf8(output.stdout).unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}\n{errors}");
-    for step in 1..=10 {
+    for step in 1..=11 {
         assert!(
             said.contains(&format!("\n{step}. ")),
             "step {step} is missing:\n{said}"

@@ -57,7 +57,11 @@ impl Reading<'_> {
     /// What to call it.
     pub(super) fn heading(&self) -> String {
         let title = self.title.filter(|title| !title.trim().is_empty());
-        let words = || self.layers.first().map(|(_, words)| displayable_line(words));
+        let words = || {
+            self.layers
+                .first()
+                .map(|(_, words)| displayable_line(words))
+        };
         let heading = match title {
             Some(title) => displayable_line(title),
             None => match displayable_line(&first_line(&self.paragraphs)) {
