@@ -240,6 +240,98 @@ fn everything_goes_out_and_comes_back_into_an_empty_journal_as_it_was() {
 }
 
 #[test]
+fn every_kind_of_record_goes_out_and_comes_back_as_it_was() {
+    let relay = Relay::start();
+    let desk = Desk::new();
+    let (ana, ben) = two(&relay);
+    let feeling = written(
+        &ana,
+        &[
+            "--point",
+            "-0.5,0.75",
+            "--word",
+            "fizzy",
+            "--body",
+            "chest:-1:tight",
+            "--story",
+            "He forgot me.",
+            "--echo",
+            "The school gate.",
+            "--would-help",
+            "hear",
+            "--star",
+            "--title",
+            "Monday",
+            "The evening.",
+        ],
+    );
+    let keeps = |person: &Person, arguments: &[&str]| {
+        let said = person.ajar(arguments);
+        assert_eq!(said.code, 0, "{arguments:?} {said:?}");
+        said.json()["id"].as_str().map(str::to_owned)
+    };
+    keeps(&ana, &["word", "keep", "fizzy", "--point", "0.6,0.7"]);
+    keeps(&ana, &["weigh", &feeling, "--fear", "That he laughs."]);
+    keeps(&ana, &["mute", "--tag", "hospital"]);
+    let open = ["open", &feeling, "--stage", "weather", "--yes"];
+    let door = keeps(&ana, &open).unwrap();
+    ben.sync();
+    keeps(&ben, &["see", &door, "--later", "20:00"]);
+    let reflected = keeps(&ben, &["reflect", &door, "You felt alone."]).unwrap();
+    let reply = ["reply", &door, "--kind", "validate", "It makes sense."];
+    let reply = keeps(&ben, &reply).unwrap();
+    ana.sync();
+    keeps(&ana, &["check", &reflected, "close", "And angry."]);
+    keeps(&ana, &["thanks", &reply, "That you asked."]);
+    keeps(&ana, &["felt", &reply, "--understood", "6"]);
+    keeps(
+        &ana,
+        &["word", "add", "sundaying", "doing nothing, together"],
+    );
+    keeps(&ana, &["agree", "new", "No reply is needed the same day."]);
+    keeps(&ana, &["ritual", "new", "--from", "weekly-talk"]);
+    let letter = ["letter", "write", "--open-on", "2999-05-04", "For later."];
+    keeps(&ana, &letter);
+    keeps(
+        &ana,
+        &["map", "answer", "everyday.3", "Breakfast.", "--share"],
+    );
+    keeps(&ana, &["map", "answer", "people.1", "My aunt."]);
+    keeps(&ana, &["bid", "miss"]);
+    keeps(&ana, &["tune", "0.5,-0.25", "Quiet."]);
+    keeps(&ana, &["question", "The smell of bread."]);
+    keeps(&ana, &["pause", "--minutes", "60", "Back soon."]);
+    keeps(&ana, &["capacity", "later"]);
+    keeps(&ana, &["book", "put", &door]);
+    ana.sync();
+
+    let said = exported(&ana, &desk, "all.zip", &[]);
+    let all = desk.path("all.zip");
+    let data = file(&all, "data.json");
+    for kind in [
+        "\"own-word\"",
+        "\"weighing\"",
+        "\"felt\"",
+        "\"reflection\"",
+        "\"thanks\"",
+        "\"letter\"",
+        "\"bid\"",
+    ] {
+        assert!(data.contains(kind), "{kind} is missing");
+    }
+    let page = file(&all, "index.html");
+    assert!(page.contains("<dt>The story</dt>"), "{page}");
+    let new = Person::with_home("Ana", &relay.invite());
+    let came = new.ajar(&["import", &desk.text("all.zip")]).json();
+    assert_eq!(came["imported"], said["count"], "{came}");
+    let _ = exported(&new, &desk, "back.zip", &[]);
+    assert_eq!(file(&desk.path("back.zip"), "data.json"), data);
+    // Her own word is a word of hers again.
+    let own = new.ajar(&["word", "list"]).json()["own"].clone();
+    assert_eq!(own[0]["word"], "fizzy");
+}
+
+#[test]
 fn a_letter_that_is_still_closed_is_in_its_authors_archive_only() {
     let relay = Relay::start();
     let desk = Desk::new();
