@@ -299,14 +299,15 @@ fn without_the_relay_it_is_kept_and_travels_later() {
 fn nothing_counts_and_nobody_alone_has_a_book() {
     let relay = Relay::start();
     let alone = Person::with_home("Ana", &relay.invite());
-    for command in [
-        &["book"][..],
-        &["word", "list"],
-        &["agree", "list"],
-        &["ritual", "list"],
-    ] {
+    for command in [&["book"][..], &["agree", "list"], &["ritual", "list"]] {
         assert_eq!(alone.refused(command), "not-paired", "{command:?}");
     }
+    // Words of one's own need nobody else.
+    let nothing: [Value; 0] = [];
+    assert_eq!(
+        alone.says(&["word", "list"])["own"].as_array().unwrap(),
+        &nothing
+    );
     let (ana, ben) = met(&relay);
     let id = ana.opened("Harbour", "the lights");
     ben.sync();
