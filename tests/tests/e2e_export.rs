@@ -259,7 +259,6 @@ fn every_kind_of_record_goes_out_and_comes_back_as_it_was() {
             "The school gate.",
             "--would-help",
             "hear",
-            "--star",
             "--title",
             "Monday",
             "The evening.",
@@ -270,6 +269,7 @@ fn every_kind_of_record_goes_out_and_comes_back_as_it_was() {
         assert_eq!(said.code, 0, "{arguments:?} {said:?}");
         said.json()["id"].as_str().map(str::to_owned)
     };
+    keeps(&ana, &["edit", &feeling, "--star"]);
     keeps(&ana, &["word", "keep", "fizzy", "--point", "0.6,0.7"]);
     keeps(&ana, &["weigh", &feeling, "--fear", "That he laughs."]);
     keeps(&ana, &["mute", "--tag", "hospital"]);
