@@ -25,6 +25,8 @@ mod diff;
 pub mod entry;
 pub mod error;
 pub mod export;
+#[cfg(test)]
+mod frozen;
 pub mod history;
 pub mod import;
 pub mod import_ajar;
