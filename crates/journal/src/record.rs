@@ -7,9 +7,14 @@
 //! What stands in the shared space knows days and no times: neither when something was written nor
 //! how long an answer took. Records of one conversation are in order by their `turn`, one more than
 //! the highest that their author had before them.
+//!
+//! Two devices of one person may write into one record at the same time, and Automerge then settles
+//! each field by itself. What is one statement only as a whole ([`Record::TOGETHER`]) would become
+//! something that neither device said, so it is written as a whole. And a mark that keeps something
+//! from others ([`Record::FIRM`]) is not undone by a device that had not heard of it.
 
 use automerge::transaction::Transactable;
-use automerge::{ROOT, ReadDoc};
+use automerge::{ROOT, ReadDoc, ScalarValue, Value as Found};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -28,6 +33,14 @@ const FIELDS: &str = "fields";
 pub trait Record: Serialize + DeserializeOwned + Clone + PartialEq {
     /// What it is called in documents.
     const KIND: Kind;
+
+    /// Fields that say one thing together: when one of them changes, all of them are written, and
+    /// what is missing as null. All devices then settle all of them the same way, since such blocks
+    /// have the same shape and stand before or after each other as wholes.
+    const TOGETHER: &'static [&'static str] = &[];
+
+    /// Marks of which one value holds, whatever else was written at the same time.
+    const FIRM: &'static [(&'static str, bool)] = &[];
 
     /// The day it is about, or was written.
     fn day(&self) -> &str;
@@ -70,10 +83,29 @@ fn fields<R: Record>(record: &R) -> Result<Fields, Invalid> {
         field: FIELDS,
         needs: "values that can be written down",
     };
-    match serde_json::to_value(record) {
-        Ok(Value::Object(fields)) => Ok(fields),
-        _ => Err(unwritable),
+    let Ok(Value::Object(mut fields)) = serde_json::to_value(record) else {
+        return Err(unwritable);
+    };
+    for name in R::TOGETHER {
+        fields.entry(*name).or_insert(Value::Null);
     }
+    Ok(fields)
+}
+
+/// Fields of a record as its devices have settled them.
+///
+/// # Errors
+/// [`Unreadable`].
+pub(crate) fn settled<R: Record, D: ReadDoc>(doc: &D) -> Result<Fields, Unreadable> {
+    let mut fields = tree::read(doc)?;
+    for (name, firm) in R::FIRM {
+        let at_once = doc.get_all(ROOT, *name)?;
+        let holds = |(value, _): &(Found<'_>, _)| matches!(value, Found::Scalar(it) if **it == ScalarValue::Boolean(*firm));
+        if at_once.iter().any(holds) {
+            fields.insert((*name).to_owned(), Value::Bool(*firm));
+        }
+    }
+    Ok(fields)
 }
 
 /// Writes a record into an empty document.
@@ -93,7 +125,7 @@ pub fn create<R: Record, T: Transactable>(tx: &mut T, record: &R) -> Result<(), 
 /// [`Unreadable`] if the document is of another kind or something in it does not hold.
 pub fn read<R: Record, D: ReadDoc>(doc: &D) -> Result<R, Unreadable> {
     View::now(doc).expect_kind(R::KIND)?;
-    from_fields(tree::read(doc)?)
+    from_fields(settled::<R, D>(doc)?)
 }
 
 /// Makes a record of fields that were read, and checks it.
@@ -115,7 +147,18 @@ pub fn from_fields<R: Record>(fields: Fields) -> Result<R, Unreadable> {
 pub fn update<R: Record, T: Transactable>(tx: &mut T, new: &R) -> Result<bool, Error> {
     check(new)?;
     let old: R = read(tx)?;
-    tree::update(tx, &ROOT, &fields(&old)?, &fields(new)?)
+    let (mut old, new) = (fields(&old)?, fields(new)?);
+    let together = R::TOGETHER.iter().copied();
+    let changed = together.clone().any(|name| old.get(name) != new.get(name));
+    if changed {
+        for name in together {
+            let value = new.get(name).unwrap_or(&Value::Null);
+            tree::put_anew(tx, &ROOT, name, value)?;
+            old.insert(name.to_owned(), value.clone());
+        }
+    }
+    let others = tree::update(tx, &ROOT, &old, &new)?;
+    Ok(changed || others)
 }
 
 /// Writes a record into a document that has one name and exists from its first record on.

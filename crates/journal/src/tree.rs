@@ -265,6 +265,22 @@ fn unhex(digits: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
+/// Writes a plain value, with two operations whatever was there before: Automerge leaves out a
+/// value that is there already, and then what stands beside it would be newer than it.
+pub(crate) fn put_anew<T: Transactable>(
+    tx: &mut T,
+    map: &ObjId,
+    name: &str,
+    value: &Value,
+) -> Result<(), Error> {
+    if tx.get(map, name)?.is_some() {
+        tx.delete(map, name)?;
+    } else {
+        tx.put(map, name, !value.as_bool().unwrap_or_default())?;
+    }
+    put(tx, map, name, value)
+}
+
 fn put<T: Transactable>(tx: &mut T, map: &ObjId, name: &str, value: &Value) -> Result<(), Error> {
     put_as(tx, map, name, value, Form::Plain)
 }

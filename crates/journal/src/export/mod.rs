@@ -97,18 +97,23 @@ pub fn take<D: ReadDoc>(doc: &D) -> Result<Option<Taken>, Unreadable> {
     if is_of_machines(&kind) {
         return Ok(None);
     }
-    let mut fields = tree::read(doc)?;
-    fields.values_mut().for_each(forget_keys);
     let shown = match &kind {
         Kind::Entry => entry::read(doc).map(Shown::Entry),
         Kind::Opening => opening::read(doc).map(Shown::Opening),
         kind => records::facts(doc, kind).map(|facts| facts.map_or(Shown::Other, Shown::Small)),
     };
+    // What does not hold is still written down as data.
+    let shown = shown.unwrap_or(Shown::Other);
+    let mut fields = match &shown {
+        // As its devices settled it: a no that held goes out as one.
+        Shown::Small(facts) => facts.fields.clone(),
+        _ => tree::read(doc)?,
+    };
+    fields.values_mut().for_each(forget_keys);
     Ok(Some(Taken {
         kind,
         fields,
-        // What does not hold is still written down as data.
-        shown: shown.unwrap_or(Shown::Other),
+        shown,
     }))
 }
 

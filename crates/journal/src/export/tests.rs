@@ -12,7 +12,7 @@ use crate::entry::NewEntry;
 use crate::imported::{Author, Side};
 use crate::photo::{BlobRef, MediaType};
 use crate::record;
-use crate::records::{Family, Letter, OpenWhen, Response, ResponseSort};
+use crate::records::{Consent, Family, Letter, OpenWhen, Response, ResponseSort};
 
 pub(crate) fn blob(byte: u8, length: u64) -> BlobRef {
     BlobRef {
@@ -367,4 +367,30 @@ fn jrnl_gets_own_entries_with_tags_it_can_read() {
         }],
     });
     assert_eq!(written, expected);
+}
+
+#[test]
+fn a_no_that_held_against_a_yes_goes_out_as_a_no() {
+    let consent = |given, digit: &str| Consent {
+        about: "01".repeat(16),
+        digest: digit.repeat(64),
+        given,
+        on: "2026-07-01".to_owned(),
+    };
+    let said = |doc: &mut Automerge, consent: &Consent| {
+        let mut tx = doc.transaction();
+        record::set(&mut tx, consent).unwrap();
+        tx.commit();
+    };
+    let mut laptop = Automerge::new();
+    said(&mut laptop, &consent(true, "a"));
+    let mut phone = laptop.fork();
+    said(&mut phone, &consent(false, "a"));
+    // Later, and so it is what Automerge shows.
+    said(&mut laptop, &consent(true, "b"));
+    said(&mut laptop, &consent(true, "c"));
+    laptop.merge(&mut phone).unwrap();
+    assert_eq!(tree::read(&laptop).unwrap()["given"], true);
+    let taken = take(&laptop).unwrap().unwrap();
+    assert_eq!(taken.fields()["given"], false);
 }

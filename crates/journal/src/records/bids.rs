@@ -213,7 +213,8 @@ pub struct Capacity {
     pub on: String,
 }
 
-record!(Capacity, texts | _me | Vec::new(), check | _me | Ok(()));
+// Room is for a day, and is not taken to another one.
+record!(Capacity, together ["level", "on"], texts | _me | Vec::new(), check | _me | Ok(()));
 
 /// A break that either may call, with a time of return.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -253,6 +254,7 @@ impl Pause {
 
 record!(
     Pause,
+    together ["back_at_ms", "line", "on", "over"],
     texts | me | me.line.as_deref().into_iter().collect(),
     check | me | {
         if me.back_at_ms.rem_euclid(60_000) != 0 {

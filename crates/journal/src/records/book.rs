@@ -35,7 +35,9 @@ pub struct Consent {
     pub on: String,
 }
 
-record!(Consent, about about, texts |_me| Vec::new(), check |me| {
+// A yes to some words and a no to others must not become a yes to those; and a no that one device
+// said holds against a yes of another that had not heard of it.
+record!(Consent, together ["digest", "given", "on"], firm [("given", false)], about about, texts |_me| Vec::new(), check |me| {
     let hex = me.digest.bytes().all(|b| b.is_ascii_hexdigit());
     if me.digest.len() != 64 || !hex {
         return Err(Invalid::Field { field: "digest", needs: "64 hexadecimal digits" });

@@ -87,6 +87,7 @@ pub struct MapSkip {
 
 record!(
     MapSkip,
+    firm[("lifted", false)],
     texts | _me | Vec::new(),
     check | me | check_question(&me.question)
 );

@@ -149,6 +149,7 @@ pub struct MemoryRule {
 
 record!(
     MemoryRule,
+    firm[("lifted", false)],
     texts | _me | Vec::new(),
     check | me | {
         for day in [&me.from, &me.until].into_iter().flatten() {
@@ -184,8 +185,10 @@ pub struct Choices {
     pub on: String,
 }
 
+// Whoever turned something off on one device has it off.
 record!(
     Choices,
+    firm [("heavy_days", false), ("on_this_day", false), ("ours", false)],
     texts | _me | Vec::new(),
     check | me | { me.deep_in_week_of.as_deref().map_or(Ok(()), date::check) }
 );

@@ -54,7 +54,7 @@ fn facts_of<R: Record, D: ReadDoc>(doc: &D) -> Result<Facts, Unreadable> {
         day: record.day().to_owned(),
         about: record.about().map(str::to_owned),
         texts: record.texts().into_iter().map(str::to_owned).collect(),
-        fields: crate::tree::read(doc)?,
+        fields: crate::record::settled::<R, D>(doc)?,
     })
 }
 
@@ -122,13 +122,23 @@ fn one_line(field: &'static str, text: &str) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// Implements [`Record`] for a type with the field `on`.
+/// Implements [`Record`] for a type with the field `on`. What belongs together and what is firm
+/// comes first, where there is any.
 macro_rules! record {
-    ($name:ident, $(about $about:ident,)? texts |$me:ident| $texts:expr, check $check:expr) => {
+    (
+        $name:ident,
+        $(together $together:expr,)?
+        $(firm $firm:expr,)?
+        $(about $about:ident,)?
+        texts |$me:ident| $texts:expr,
+        check $check:expr
+    ) => {
         crate::redacted_debug!($name);
 
         impl crate::record::Record for $name {
             const KIND: crate::schema::Kind = crate::schema::Kind::$name;
+            $(const TOGETHER: &'static [&'static str] = &$together;)?
+            $(const FIRM: &'static [(&'static str, bool)] = &$firm;)?
 
             fn day(&self) -> &str {
                 &self.on

@@ -1,6 +1,8 @@
 //! The journal's stories: Ana and Ben keep, open, change and look back.
 
 #[cfg(test)]
+mod at_once;
+#[cfg(test)]
 mod convergence;
 #[cfg(test)]
 mod entry;
