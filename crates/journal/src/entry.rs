@@ -14,7 +14,7 @@ use crate::opening::Stage;
 use crate::photo::{self, Photo};
 use crate::read::{View, bounded, wrong};
 use crate::schema::{self, Kind};
-use crate::{date, import, redacted_debug, tree};
+use crate::{date, import, layered, redacted_debug};
 
 /// What a person hands in to keep.
 #[derive(Clone, PartialEq, Eq)]
@@ -193,7 +193,7 @@ pub fn read<D: ReadDoc>(doc: &D) -> Result<Entry, Unreadable> {
         created_at_ms: view.int(&ROOT, schema::CREATED_AT)?,
         saved_at_ms: view.int(&ROOT, schema::SAVED_AT)?,
         photos: photo::read(&view)?,
-        layers: read_layers(doc)?,
+        layers: layered::read(doc)?,
         sort: read_sort(&view)?,
         starred: view.flag(schema::STARRED)?,
         let_rest: view.flag(schema::LET_REST)?,
@@ -213,7 +213,7 @@ pub fn set_layers<T: Transactable>(
     saved_at_ms: i64,
 ) -> Result<bool, Error> {
     View::now(tx).expect_kind(Kind::Entry)?;
-    let changed = write_layers(tx, layers)?;
+    let changed = layered::write(tx, layers)?;
     if changed {
         tx.put(ROOT, schema::SAVED_AT, saved_at_ms)?;
     }
@@ -248,32 +248,6 @@ pub fn mark<T: Transactable>(
         }
     }
     Ok(changed)
-}
-
-/// Writes the layers of an entry or an opening; returns whether anything changed.
-pub(crate) fn write_layers<T: Transactable>(tx: &mut T, layers: &Layers) -> Result<bool, Error> {
-    layers.check()?;
-    let now = read_layers(tx)?;
-    if now == *layers {
-        return Ok(false);
-    }
-    let map = match View::now(tx).object(schema::LAYERS, ObjType::Map)? {
-        Some(map) => map,
-        None => tx.put_object(ROOT, schema::LAYERS, ObjType::Map)?,
-    };
-    tree::update(tx, &map, &now.fields()?, &layers.fields()?)
-}
-
-/// Reads the layers of an entry or an opening.
-pub(crate) fn read_layers<D: ReadDoc>(doc: &D) -> Result<Layers, Unreadable> {
-    let Some(fields) = tree::read_under(doc, schema::LAYERS)? else {
-        return Ok(Layers::default());
-    };
-    let layers: Layers = serde_json::from_value(serde_json::Value::Object(fields))
-        .map_err(|_| Unreadable::BadValue(schema::LAYERS))?;
-    let holds = layers.check();
-    holds.map_err(|_| Unreadable::BadValue(schema::LAYERS))?;
-    Ok(layers)
 }
 
 fn read_sort<D: ReadDoc>(view: &View<'_, D>) -> Result<Sort, Unreadable> {

@@ -32,6 +32,7 @@ pub mod import;
 pub mod import_ajar;
 pub mod imported;
 pub mod insight;
+mod layered;
 pub mod layers;
 pub mod letters;
 pub mod memory;

@@ -9,7 +9,6 @@ use automerge::{ObjId, ObjType, ROOT, ReadDoc, ScalarValue, Value as Found};
 use serde_json::{Map, Number, Value};
 
 use crate::error::{Error, Unreadable};
-use crate::read::wrong;
 
 /// Fields of a map, in order of their names.
 pub type Fields = Map<String, Value>;
@@ -28,38 +27,32 @@ const WHOLE: &str = "fields";
 /// # Errors
 /// [`Unreadable::TooLarge`], or [`Unreadable::Document`].
 pub fn read<D: ReadDoc>(doc: &D) -> Result<Fields, Unreadable> {
-    let mut left = Left {
-        values: VALUES_MAX,
-        bytes: BYTES_MAX,
-    };
-    read_map(doc, &ROOT, DEPTH_MAX, &mut left)
+    read_within(doc, &ROOT, &mut Left::of_a_record())
 }
 
-/// Reads the map under one key of the root; `None` if there is none.
-pub(crate) fn read_under<D: ReadDoc>(
+/// Reads everything in one map.
+pub(crate) fn read_within<D: ReadDoc>(
     doc: &D,
-    key: &'static str,
-) -> Result<Option<Fields>, Unreadable> {
-    match doc.get(ROOT, key)? {
-        None => Ok(None),
-        Some((Found::Object(ObjType::Map), map)) => {
-            let mut left = Left {
-                values: VALUES_MAX,
-                bytes: BYTES_MAX,
-            };
-            read_map(doc, &map, DEPTH_MAX, &mut left).map(Some)
-        }
-        Some(_) => Err(wrong(key, "a map")),
-    }
+    map: &ObjId,
+    left: &mut Left,
+) -> Result<Fields, Unreadable> {
+    read_map(doc, map, DEPTH_MAX, left)
 }
 
 /// What may still be read.
-struct Left {
+pub(crate) struct Left {
     values: usize,
     bytes: usize,
 }
 
 impl Left {
+    pub(crate) fn of_a_record() -> Self {
+        Self {
+            values: VALUES_MAX,
+            bytes: BYTES_MAX,
+        }
+    }
+
     fn take(&mut self, bytes: usize) -> Result<(), Unreadable> {
         let too_large = Unreadable::TooLarge(WHOLE);
         self.values = self.values.checked_sub(1).ok_or(too_large.clone())?;

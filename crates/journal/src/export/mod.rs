@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use crate::entry::{self, Entry};
 use crate::error::Unreadable;
 use crate::imported::{Imported, Origin};
+use crate::layered;
 use crate::letters;
 use crate::opening::{self, Opening};
 use crate::photo::Photo;
@@ -109,6 +110,11 @@ pub fn take<D: ReadDoc>(doc: &D) -> Result<Option<Taken>, Unreadable> {
         Shown::Small(facts) => facts.fields.clone(),
         _ => tree::read(doc)?,
     };
+    if let Shown::Entry(_) | Shown::Opening(_) = shown
+        && let Some(held) = layered::held(doc)?
+    {
+        fields.insert(schema::LAYERS.to_owned(), Value::Object(held.fields));
+    }
     fields.values_mut().for_each(forget_keys);
     Ok(Some(Taken {
         kind,

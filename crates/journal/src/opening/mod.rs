@@ -17,8 +17,9 @@ pub use projection::{CannotShow, Choice, Projection, Shown, preview, project};
 
 use crate::body::{self, Paragraph};
 use crate::date;
-use crate::entry::{begin, check_title, put_title, read_layers, write_layers};
+use crate::entry::{begin, check_title, put_title};
 use crate::error::{Error, Invalid, Unreadable};
+use crate::layered;
 use crate::layers::{Layer, Layers, Need};
 use crate::photo::{self, Photo};
 use crate::read::View;
@@ -142,7 +143,7 @@ pub fn create<T: Transactable>(
     }
     put_wishes(tx, projection)?;
     body::create(tx, &projection.text)?;
-    write_layers(tx, &projection.layers)?;
+    layered::write(tx, &projection.layers)?;
     photo::add(tx, &projection.copies, 0)
 }
 
@@ -181,7 +182,7 @@ pub fn raise<T: Transactable>(tx: &mut T, projection: &Projection) -> Result<boo
     let new: Vec<Layer> = new.into_iter().filter(|layer| !shown(layer)).collect();
     let mut layers = now.layers.clone();
     layers.take(&projection.layers, &new);
-    changed |= write_layers(tx, &layers)?;
+    changed |= layered::write(tx, &layers)?;
     if let Some(gist) = projection.gist()
         && now.gist.as_deref() != Some(gist)
     {
@@ -260,7 +261,7 @@ pub fn read<D: ReadDoc>(doc: &D) -> Result<Opening, Unreadable> {
             true => view.text(schema::GIST, GIST_BYTES_MAX)?,
             false => None,
         },
-        layers: read_layers(doc)?.only(&layers),
+        layers: layered::read(doc)?.only(&layers),
         need,
         when: when.unwrap_or(When::Whenever),
         reply: view.flag_or(schema::REPLY, true)?,

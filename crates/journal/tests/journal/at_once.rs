@@ -1,13 +1,15 @@
 //! What two devices of one person say at the same time does not become something that neither said.
 
 use ajar_journal::book::{self, Saying, Side};
+use ajar_journal::entry;
+use ajar_journal::layers::{Body, Layers, Need, Thought};
 use ajar_journal::record::{self, Record};
 use ajar_journal::records::{Capacity, Choices, Consent, Level, MapSkip, MemoryRule, Pause, facts};
 use ajar_journal::schema::Kind;
 use automerge::Automerge;
 use proptest::prelude::*;
 
-use crate::story::{copy_to, device, meet};
+use crate::story::{copy_to, device, kept, meet};
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 
@@ -153,6 +155,130 @@ fn room_said_for_one_day_is_not_room_on_another() {
         met != room(Some(Level::Open), "2026-07-02"),
         "nobody said so"
     );
+}
+
+fn say(doc: &mut Automerge, layers: &Layers) -> bool {
+    crate::story::change(doc, |tx| entry::set_layers(tx, layers, 1_782_934_200_124)).unwrap()
+}
+
+fn said(doc: &Automerge) -> Layers {
+    entry::read(doc).unwrap().layers
+}
+
+fn happened(text: &str) -> Layers {
+    Layers {
+        thought: Thought {
+            happened: Some(text.to_owned()),
+            ..Thought::default()
+        },
+        ..Layers::default()
+    }
+}
+
+fn sensed(energy: i8) -> Layers {
+    Layers {
+        body: Body {
+            energy: Some(energy),
+            ..Body::default()
+        },
+        ..Layers::default()
+    }
+}
+
+/// Ana says one thing on her laptop and another on her phone, before they have met.
+fn begun_twice(one: &Layers, other: &Layers) -> [Automerge; 2] {
+    let mut laptop = kept("The door stood open.");
+    let mut phone = copy_to(&laptop, 2);
+    say(&mut laptop, one);
+    say(&mut phone, other);
+    meet(&mut laptop, &mut phone);
+    [laptop, phone]
+}
+
+#[test]
+fn the_first_layers_of_two_devices_are_both_there() {
+    let both = Layers {
+        body: sensed(-1).body,
+        ..happened("He left early.")
+    };
+    for doc in begun_twice(&happened("He left early."), &sensed(-1)) {
+        assert!(said(&doc) == both);
+    }
+    for doc in begun_twice(&sensed(-1), &happened("He left early.")) {
+        assert!(said(&doc) == both);
+    }
+}
+
+#[test]
+fn the_first_words_of_two_devices_within_one_layer_are_both_there() {
+    let story = Layers {
+        thought: Thought {
+            story: Some("He is tired of me.".to_owned()),
+            ..Thought::default()
+        },
+        ..Layers::default()
+    };
+    let mut both = happened("He left early.");
+    both.thought.story.clone_from(&story.thought.story);
+    for doc in begun_twice(&happened("He left early."), &story) {
+        assert!(said(&doc) == both);
+    }
+    // The layers were there already, and that of the thought was begun on both.
+    let mut laptop = kept("The door stood open.");
+    say(&mut laptop, &sensed(-1));
+    let mut phone = copy_to(&laptop, 2);
+    let with_body = |layers: &Layers| Layers {
+        body: sensed(-1).body,
+        ..layers.clone()
+    };
+    say(&mut laptop, &with_body(&story));
+    say(&mut phone, &with_body(&happened("He left early.")));
+    meet(&mut laptop, &mut phone);
+    assert!(said(&laptop) == with_body(&both) && said(&phone) == with_body(&both));
+}
+
+#[test]
+fn what_was_begun_twice_can_be_changed_and_taken_away_from_either_device() {
+    let lived = |one: &Layers, other: &Layers| {
+        let [mut laptop, mut phone] = begun_twice(one, other);
+        let changed = Layers {
+            body: sensed(2).body,
+            ..happened("He left at six.")
+        };
+        assert!(say(&mut phone, &changed), "something was written");
+        assert!(!say(&mut phone, &changed), "and nothing the second time");
+        meet(&mut laptop, &mut phone);
+        assert!(said(&laptop) == changed);
+        say(&mut laptop, &sensed(2));
+        meet(&mut laptop, &mut phone);
+        assert!(said(&phone) == sensed(2));
+        say(&mut phone, &Layers::default());
+        assert!(said(&phone).is_empty());
+        say(&mut phone, &happened("He came back."));
+        meet(&mut laptop, &mut phone);
+        assert!(said(&laptop) == happened("He came back."));
+    };
+    lived(&happened("He left early."), &sensed(-1));
+    lived(&sensed(-1), &happened("He left early."));
+}
+
+#[test]
+fn what_a_third_device_says_meanwhile_is_not_lost_when_the_two_have_met() {
+    let mut laptop = kept("The door stood open.");
+    let mut phone = copy_to(&laptop, 2);
+    say(&mut laptop, &happened("He left early."));
+    let mut tablet = copy_to(&laptop, 3);
+    say(&mut phone, &sensed(-1));
+    meet(&mut laptop, &mut phone);
+    let mut more = said(&laptop);
+    more.want.need = Some(Need::Hear);
+    say(&mut laptop, &more);
+    let mut heard = said(&tablet);
+    heard.thought.sure = Some(40);
+    say(&mut tablet, &heard);
+    meet(&mut laptop, &mut tablet);
+    more.thought.sure = Some(40);
+    assert!(said(&laptop) == more && said(&tablet) == more);
 }
 
 proptest! {
