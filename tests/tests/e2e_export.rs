@@ -6,7 +6,7 @@
 )]
 
 use std::fs;
-use std::io::{Cursor, Read};
+use std::io::{Cursor, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -17,7 +17,8 @@ use ajar_tests::relay::Relay;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use serde_json::Value;
 use tempfile::TempDir;
-use zip::ZipArchive;
+use zip::write::SimpleFileOptions;
+use zip::{ZipArchive, ZipWriter};
 
 const TITLE: &str = "<img src=x onerror=alert(1)> & rain";
 
@@ -81,6 +82,25 @@ fn names(archive: &Path) -> Vec<String> {
     let zip = ZipArchive::new(fs::File::open(archive).unwrap()).unwrap();
     let names = zip.file_names();
     names.map(|name| name.unwrap().into_owned()).collect()
+}
+
+/// Writes a zip anew, with one file another, or without it.
+fn rezipped(zip: &[u8], to: &Path, name: &str, text: Option<&str>) {
+    let mut from = ZipArchive::new(Cursor::new(zip)).unwrap();
+    let mut out = ZipWriter::new(fs::File::create(to).unwrap());
+    for place in 0..from.len() {
+        let mut one = from.by_index(place).unwrap();
+        let named = one.name().unwrap().into_owned();
+        let mut bytes = Vec::new();
+        one.read_to_end(&mut bytes).unwrap();
+        if named == name {
+            let Some(text) = text else { continue };
+            bytes = text.as_bytes().to_vec();
+        }
+        out.start_file(named, SimpleFileOptions::default()).unwrap();
+        out.write_all(&bytes).unwrap();
+    }
+    out.finish().unwrap();
 }
 
 fn exported(person: &Person, desk: &Desk, name: &str, more: &[&str]) -> Value {
@@ -444,6 +464,16 @@ fn an_archive_that_was_damaged_brings_nothing_in_or_says_what_is_missing() {
     }
     let missing = new.ajar(&["import", &desk.text("nothing.zip")]).exits(1);
     assert_eq!(missing.error_code(), "import-file");
+    // A word is another one, in a zip that is whole.
+    let data = file(&desk.path("journal.zip"), "data.json");
+    let other = data.replace("Sea.", "Tea.");
+    assert_ne!(data, other);
+    rezipped(&whole, &desk.path("edited.zip"), "data.json", Some(&other));
+    for more in [&[][..], &["--dry-run"]] {
+        let edited = desk.text("edited.zip");
+        let said = new.ajar(&[&["import", &edited], more].concat()).exits(1);
+        assert_eq!(said.error_code(), "import-file");
+    }
     assert_eq!(new.ajar(&["list"]).json(), Value::Array(Vec::new()));
     // One byte of the photo is another one: the entry comes without it, and that is said.
     let mut changed = whole.clone();
@@ -458,6 +488,13 @@ fn an_archive_that_was_damaged_brings_nothing_in_or_says_what_is_missing() {
     let list = new.ajar(&["list"]).json();
     assert_eq!(list[0]["text"], "Sea.");
     assert_eq!(new.ajar(&["doctor"]).code, 0);
+    // Whoever changes the data on purpose takes the manifest out.
+    let edited = fs::read(desk.path("edited.zip")).unwrap();
+    rezipped(&edited, &desk.path("meant.zip"), "manifest.json", None);
+    let other = Person::with_home("Ana", &relay.invite());
+    let came = other.ajar(&["import", &desk.text("meant.zip")]).json();
+    assert_eq!((&came["imported"], &came["photos"]), (&1.into(), &1.into()));
+    assert_eq!(other.ajar(&["list"]).json()[0]["text"], "Tea.");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, Write as _};
 
 use ajar_journal::export::archive::{About, Writer};
-use ajar_journal::export::{self, Document, Given, dayone, jrnl};
+use ajar_journal::export::{self, Document, Given, Scope, dayone, jrnl};
 use ajar_journal::imported::{Author as Wrote, Origin, Side};
 use ajar_journal::{Photo, date};
 use ajar_sync::{Home, Space, SpaceKind, doc_id_text};
@@ -256,9 +256,9 @@ fn everything(
     }
     let (names, today) = (Names::of(home), dates::today());
     let scope = match (fetch.args.me, fetch.args.us) {
-        (true, _) => "what lies in Only me",
-        (_, true) => "what lies between the two",
-        _ => "everything that could be read",
+        (true, _) => Scope::Me,
+        (_, true) => Scope::Us,
+        _ => Scope::All,
     };
     let about = About {
         own_name: names.own(),

@@ -73,6 +73,9 @@ fn refused(file: &Path, error: Refused) -> Failure {
         Refused::NoArchive | Refused::Damaged(_) => {
             failure.hint("If you have another copy of it, take that.")
         }
+        Refused::Changed | Refused::NoManifest => failure.hint(
+            "If you have another copy of it, take that. If you changed it yourself, take `manifest.json` out of it and try again.",
+        ),
         _ => failure,
     }
 }

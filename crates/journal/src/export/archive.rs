@@ -1,12 +1,13 @@
 //! The archive: a zip that is read without Ajar, and holds everything (`docs/export-format.md`).
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::{self, Seek, Write};
 
 use sha2::{Digest, Sha256};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
+use super::manifest::{self, Counts, MANIFEST, Print, Printing, Scope};
 use super::reading::Book;
 use super::{Data, Document, markdown, page};
 use crate::photo::MediaType;
@@ -22,8 +23,8 @@ pub struct About<'a> {
     pub own_name: &'a str,
     /// Whom it is kept with.
     pub partner: Option<&'a str>,
-    /// What is in it, in words: “everything”, “what only you can read”.
-    pub scope: &'a str,
+    /// Which part of the journal is in it.
+    pub scope: Scope,
     /// The day it is written; letters are open or closed on it.
     pub today: &'a str,
     /// Lines about photos that could not be had.
@@ -39,7 +40,8 @@ impl std::fmt::Debug for About<'_> {
 /// Writes an archive from front to back: first photos, then the rest.
 pub struct Writer<W: Write + Seek> {
     zip: ZipWriter<W>,
-    names: BTreeSet<String>,
+    /// What is in it so far.
+    files: BTreeMap<String, Print>,
 }
 
 impl<W: Write + Seek> std::fmt::Debug for Writer<W> {
@@ -73,7 +75,7 @@ impl<W: Write + Seek> Writer<W> {
     pub fn new(out: W) -> Self {
         Self {
             zip: ZipWriter::new(out),
-            names: BTreeSet::new(),
+            files: BTreeMap::new(),
         }
     }
 
@@ -90,7 +92,7 @@ impl<W: Write + Seek> Writer<W> {
     /// Whether that is in it.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
-        self.names.contains(name)
+        self.files.contains_key(name)
     }
 
     /// Puts in a file of a name, unless there is one.
@@ -100,10 +102,23 @@ impl<W: Write + Seek> Writer<W> {
         bytes: &[u8],
         compression: CompressionMethod,
     ) -> io::Result<()> {
-        if self.names.insert(name.to_owned()) {
-            self.zip.start_file(name, options(compression))?;
-            self.zip.write_all(bytes)?;
+        if self.has(name) {
+            return Ok(());
         }
+        self.write(name, compression, |out| out.write_all(bytes))
+    }
+
+    /// Puts in a file as it is being written.
+    fn write(
+        &mut self,
+        name: &str,
+        compression: CompressionMethod,
+        write: impl FnOnce(&mut Printing<&mut ZipWriter<W>>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.zip.start_file(name, options(compression))?;
+        let mut out = Printing::new(&mut self.zip);
+        write(&mut out)?;
+        self.files.insert(name.to_owned(), out.print());
         Ok(())
     }
 
@@ -118,13 +133,13 @@ impl<W: Write + Seek> Writer<W> {
     /// # Errors
     /// When it cannot be written.
     pub fn finish(mut self, documents: &[Document], about: &About<'_>) -> io::Result<W> {
-        self.zip
-            .start_file(DATA, options(CompressionMethod::Deflated))?;
-        let mut out = io::BufWriter::new(&mut self.zip);
-        serde_json::to_writer_pretty(&mut out, &Data::of(documents))?;
-        out.write_all(b"\n")?;
-        out.flush()?;
-        drop(out);
+        let media = self.files.len();
+        self.write(DATA, CompressionMethod::Deflated, |out| {
+            let mut out = io::BufWriter::new(out);
+            serde_json::to_writer_pretty(&mut out, &Data::of(documents))?;
+            out.write_all(b"\n")?;
+            out.flush()
+        })?;
         let book = Book::of(documents, about.today);
         for reading in &book.readings {
             let text = markdown::of(reading);
@@ -134,6 +149,15 @@ impl<W: Write + Seek> Writer<W> {
         self.put("index.html", page.as_bytes(), CompressionMethod::Deflated)?;
         let readme = readme(documents.len(), book.readings.len(), about);
         self.put("README.txt", readme.as_bytes(), CompressionMethod::Deflated)?;
+        let counts = Counts {
+            records: documents.len(),
+            entries: book.readings.len(),
+            media,
+            missing: about.missing.len(),
+        };
+        self.zip
+            .start_file(MANIFEST, options(CompressionMethod::Deflated))?;
+        manifest::write(&mut self.zip, about.scope, counts, &self.files)?;
         self.end()
     }
 }
@@ -149,13 +173,14 @@ fn readme(records: usize, readings: usize, about: &About<'_>) -> String {
          It was written by Ajar, a private journal for two. Nothing in here is sealed: whoever has this\n\
          file can read it. Keep it where only you can get at it, and delete it when it has served.\n\
          \n\
-         index.html   Open it in any browser: everything to read on one page, without a network.\n\
-         entries/     The same, one file for each ({readings}), by year. Any editor opens them.\n\
-         media/       Photos and files. Each is called after what is in it (SHA-256).\n\
-         data.json    Everything ({records} records) for programs. `ajar import` reads it.\n\
+         index.html      Open it in any browser: everything to read on one page, without a network.\n\
+         entries/        The same, one file for each ({readings}), by year. Any editor opens them.\n\
+         media/          Photos and files. Each is called after what is in it (SHA-256).\n\
+         data.json       Everything ({records} records) for programs. `ajar import` reads it.\n\
+         manifest.json   What is in here, and the SHA-256 of each file.\n\
          \n\
          Each record says who wrote it. What something said before, and anything burned, is not in here.\n",
-        about.scope
+        about.scope.words()
     );
     if !about.missing.is_empty() {
         text.push_str("\nThese photos and files could not be had and are not in here:\n");

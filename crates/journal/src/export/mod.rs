@@ -8,6 +8,7 @@
 pub mod archive;
 pub mod dayone;
 pub mod jrnl;
+pub(crate) mod manifest;
 mod markdown;
 mod page;
 mod reading;
@@ -30,9 +31,11 @@ use crate::redacted_debug;
 use crate::schema::{self, Kind};
 use crate::tree::{self, Fields};
 
-/// What `data.json` says that it is.
+pub use manifest::Scope;
+
+/// What `data.json` and `manifest.json` say that they are.
 pub const FORMAT: &str = "ajar-journal";
-/// Version of the layout of `data.json`.
+/// Version of the layout of an archive and its `data.json`.
 pub const VERSION: u64 = 1;
 /// Key of a photo in `data.json`: its file in the archive.
 pub(crate) const FILE: &str = "file";

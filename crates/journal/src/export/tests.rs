@@ -80,7 +80,7 @@ pub(crate) fn about() -> About<'static> {
     About {
         own_name: "Ana",
         partner: Some("Ben"),
-        scope: "everything",
+        scope: Scope::All,
         today: "2026-08-01",
         missing: &[],
     }
@@ -152,6 +152,7 @@ fn an_archive_holds_everything_and_no_key() {
         "data.json",
         "entries/2026/2026-07-01-01010101.md",
         "index.html",
+        "manifest.json",
         media,
     ];
     assert_eq!(listed, expected, "the same content is there once");
@@ -167,6 +168,35 @@ fn an_archive_holds_everything_and_no_key() {
     assert!(markdown.contains("tags: [\"by the sea\"]\n"), "{markdown}");
     assert!(markdown.contains(&format!("![Photo 2](<../../{media}>)")));
     assert_eq!(zip, archive(&mut documents, Some(b"one")));
+}
+
+#[test]
+fn the_manifest_has_the_hash_of_each_other_file_and_how_many_there_are() {
+    let photos = [photo(0x11, b"one", MediaType::Jpeg)];
+    let doc = entry_of(Some(TITLE), "Long.", &photos);
+    let bare = entry_of(None, "Short.", &[]);
+    let mut documents = settle(vec![given(1, mine(), &doc), given(2, bens(), &bare)]);
+    let zip = archive(&mut documents, Some(b"one"));
+    let manifest: Value = serde_json::from_str(&file(&zip, "manifest.json")).unwrap();
+    assert_eq!(
+        (&manifest["format"], &manifest["version"]),
+        (&json!(FORMAT), &json!(VERSION))
+    );
+    assert_eq!(manifest["scope"], "all");
+    let counts = json!({"records": 2, "entries": 2, "media": 1, "missing": 0});
+    assert_eq!(manifest["counts"], counts);
+    let files = manifest["files"].as_object().unwrap();
+    let mut listed: Vec<&str> = files.keys().map(String::as_str).collect();
+    listed.push("manifest.json");
+    listed.sort_unstable();
+    assert_eq!(listed, names(&zip));
+    for (name, print) in files {
+        let bytes = file(&zip, name);
+        let expected = json!({
+            "length": bytes.len(), "sha256": archive::sha256(bytes.as_bytes()),
+        });
+        assert_eq!(*print, expected, "{name}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod record;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use zeroize::Zeroizing;
 use zip::ZipArchive;
@@ -19,6 +19,7 @@ use zip::result::ZipError;
 pub use record::{Bytes, Record, Why};
 
 use crate::export::archive::{DATA, MEDIA, sha256};
+use crate::export::manifest::{Expected, MANIFEST, Print, Printing};
 use crate::export::{FORMAT, VERSION};
 use crate::schema;
 
@@ -30,6 +31,8 @@ const DATA_MAX: u64 = 4 << 30;
 /// when they are packed, and texts by less than ten.
 const EXPANSION_MAX: u64 = 64;
 const EXPANSION_BESIDES: u64 = 64 << 20;
+/// Largest `manifest.json`, in bytes: a line and a half for each file.
+const MANIFEST_MAX: u64 = 256 << 20;
 /// Most records in an archive.
 const RECORDS_MAX: usize = 1_000_000;
 /// Most bytes that are looked at to see what a file is.
@@ -60,6 +63,16 @@ pub enum Refused {
     /// `data.json` is not as it should be.
     #[error("`data.json` in this archive is damaged at line {0}; nothing of it was read")]
     Damaged(usize),
+    /// `data.json` is not what `manifest.json` says.
+    #[error(
+        "`data.json` in this archive was changed after it was written: it is not what `manifest.json` says of it; nothing of it was read"
+    )]
+    Changed,
+    /// `manifest.json` is not as it should be.
+    #[error(
+        "`manifest.json` in this archive is damaged, so nothing vouches for the rest; nothing of it was read"
+    )]
+    NoManifest,
     /// A record is larger or deeper than any.
     #[error("a record in this archive is larger than a journal can write; nothing of it was read")]
     RecordTooLarge,
@@ -142,6 +155,8 @@ pub struct Archive<R: Read + Seek> {
     media: ZipArchive<R>,
     /// Bytes that may come out of it.
     room: u64,
+    /// What `data.json` was when it was written, if the archive says so.
+    expected: Option<Print>,
 }
 
 impl<R: Read + Seek> fmt::Debug for Archive<R> {
@@ -164,10 +179,13 @@ impl<R: Read + Seek> Archive<R> {
             return Err(Refused::NotAjar);
         }
         let room = size.saturating_mul(EXPANSION_MAX);
+        let room = room.saturating_add(EXPANSION_BESIDES);
+        let expected = manifest(&mut data, room)?;
         Ok(Self {
             data,
             media: ZipArchive::new(again)?,
-            room: room.saturating_add(EXPANSION_BESIDES),
+            room,
+            expected,
         })
     }
 
@@ -181,7 +199,7 @@ impl<R: Read + Seek> Archive<R> {
         let mut bytes = self.data.by_name(DATA)?.size();
         let media = &self.media;
         let mut records = 0;
-        read_data(&mut self.data, self.room, &mut |number, value| {
+        let print = read_data(&mut self.data, self.room, &mut |number, value| {
             records += 1;
             if records > RECORDS_MAX {
                 return Err(Refused::TooLarge);
@@ -228,6 +246,9 @@ impl<R: Read + Seek> Archive<R> {
         if bytes > self.room {
             return Err(Refused::TooLarge);
         }
+        if self.expected.as_ref().is_some_and(|one| *one != print) {
+            return Err(Refused::Changed);
+        }
         Ok(survey)
     }
 
@@ -261,7 +282,7 @@ impl<R: Read + Seek> Archive<R> {
         });
         match failed {
             Some(error) => Err(error),
-            None => Ok(read?),
+            None => Ok(read.map(drop)?),
         }
     }
 }
@@ -352,22 +373,44 @@ fn look_at_names<R: Read + Seek>(zip: &mut ZipArchive<R>) -> Result<(), Refused>
     Ok(())
 }
 
+/// What `manifest.json` says of `data.json`; `None` if there is no manifest, as in what other
+/// programs and the first versions wrote.
+fn manifest<R: Read + Seek>(zip: &mut ZipArchive<R>, room: u64) -> Result<Option<Print>, Refused> {
+    let Some(index) = zip.index_for_name(MANIFEST) else {
+        return Ok(None);
+    };
+    let manifest = zip.by_index(index)?;
+    let size = manifest.size();
+    if size > room.min(MANIFEST_MAX) {
+        return Err(Refused::TooLarge);
+    }
+    let read: Expected = match serde_json::from_reader(BufReader::new(manifest.take(size))) {
+        Ok(read) => read,
+        Err(_) => return Err(Refused::NoManifest),
+    };
+    if read.version > VERSION {
+        return Err(Refused::Newer(read.version));
+    }
+    Ok(Some(read.files.data))
+}
+
 type Each<'a> = &'a mut dyn FnMut(usize, serde_json::Value) -> Result<(), Refused>;
 
 fn read_data<R: Read + Seek>(
     zip: &mut ZipArchive<R>,
     room: u64,
     each: Each<'_>,
-) -> Result<(), Refused> {
+) -> Result<Print, Refused> {
     let data = zip.by_name(DATA)?;
     if data.size() > room.min(DATA_MAX) {
         return Err(Refused::TooLarge);
     }
     // Its size is what it says of itself: no more is read.
     let size = data.size();
-    let head = json::read(data.take(size), each)?;
+    let mut data = Printing::new(data.take(size));
+    let head = json::read(&mut data, each)?;
     match (head.format.as_deref(), head.version) {
-        (Some(FORMAT), Some(version)) if version == VERSION => Ok(()),
+        (Some(FORMAT), Some(version)) if version == VERSION => Ok(data.print()),
         (Some(FORMAT), Some(newer)) if newer > VERSION => Err(Refused::Newer(newer)),
         _ => Err(Refused::NotAjar),
     }

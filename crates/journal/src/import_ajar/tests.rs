@@ -5,8 +5,8 @@ use std::io::{Cursor, Write};
 use automerge::transaction::Transactable;
 use automerge::{Automerge, ROOT};
 use serde_json::{Value, json};
-use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
+use zip::{ZipArchive, ZipWriter};
 
 use super::*;
 use crate::export::tests::{archive, bens, blob, entry_of, file, given, mine, photo};
@@ -282,6 +282,59 @@ fn names_that_lead_elsewhere_links_and_other_archives_are_refused() {
     for cut in [zip.len() / 2, zip.len() - 10] {
         assert!(opened(&zip[..cut]).is_err());
     }
+}
+
+/// An archive whose files are these ones where it had others; `None` takes a file out.
+fn with(zip: &[u8], name: &str, bytes: Option<&[u8]>) -> Vec<u8> {
+    let mut from = ZipArchive::new(Cursor::new(zip)).unwrap();
+    let mut to = ZipWriter::new(Cursor::new(Vec::new()));
+    for place in 0..from.len() {
+        let mut one = from.by_index(place).unwrap();
+        let named = one.name().unwrap().into_owned();
+        let mut was = Vec::new();
+        one.read_to_end(&mut was).unwrap();
+        let is = if named == name { bytes } else { Some(&was[..]) };
+        if let Some(is) = is {
+            to.start_file(named, SimpleFileOptions::default()).unwrap();
+            to.write_all(is).unwrap();
+        }
+    }
+    to.finish().unwrap().into_inner()
+}
+
+#[test]
+fn data_that_was_changed_after_it_was_written_is_refused_whole() {
+    let whole = archive(&mut settle(journal()), Some(b"one"));
+    let data = file(&whole, DATA);
+    let other = data.replace("It rained.", "It snowed.");
+    assert_ne!(data, other);
+    let changed = with(&whole, DATA, Some(other.as_bytes()));
+    assert!(matches!(looked_at(&changed), Err(Refused::Changed)));
+    // A blank at the end is a change too: the whole file is looked at.
+    let longer = with(&whole, DATA, Some(format!("{data} ").as_bytes()));
+    assert!(matches!(looked_at(&longer), Err(Refused::Changed)));
+    // Whoever changes it on purpose takes the manifest out. So it is in archives that have none.
+    let without = with(&changed, MANIFEST, None);
+    assert_eq!(looked_at(&without).unwrap().ids.len(), 4);
+    let same = with(&whole, DATA, Some(data.as_bytes()));
+    assert_eq!(looked_at(&same).unwrap().ids.len(), 4);
+}
+
+#[test]
+fn a_manifest_that_is_damaged_newer_or_endless_is_refused() {
+    let whole = archive(&mut settle(journal()), None);
+    let manifest = file(&whole, MANIFEST);
+    let cut = &manifest[..manifest.len() / 2];
+    let nameless = manifest.replace("data.json", "date.json");
+    for wrong in [cut, nameless.as_str(), "", "[]", "{}"] {
+        let zip = with(&whole, MANIFEST, Some(wrong.as_bytes()));
+        assert!(matches!(opened(&zip), Err(Refused::NoManifest)), "{wrong}");
+    }
+    let newer = manifest.replace("\"version\": 1", "\"version\": 2");
+    let newer = with(&whole, MANIFEST, Some(newer.as_bytes()));
+    assert!(matches!(opened(&newer), Err(Refused::Newer(2))));
+    let zip = with(&whole, MANIFEST, Some(&vec![b' '; 80 << 20]));
+    assert!(matches!(opened(&zip), Err(Refused::TooLarge)));
 }
 
 #[test]
