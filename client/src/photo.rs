@@ -16,7 +16,7 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, R
 use zeroize::Zeroizing;
 
 use crate::output::Output;
-use crate::report::Failure;
+use crate::report::{Failure, named_file};
 
 /// Largest file, in bytes (25 MiB).
 const FILE_MAX: u64 = ajar_journal::schema::PHOTO_BYTES_MAX;
@@ -41,8 +41,7 @@ pub(crate) struct Prepared {
 }
 
 fn trouble(code: &'static str, path: &Path, what: impl std::fmt::Display) -> Failure {
-    let name = ajar_journal::text::displayable_line(&path.display().to_string());
-    Failure::fixable(code, format!("{name}: {what}"))
+    Failure::fixable(code, format!("{}: {what}", named_file(path)))
 }
 
 /// Reads a file and makes it ready to be kept.

@@ -3,7 +3,9 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::path::Path;
 
+use ajar_journal::text::displayable_line;
 use serde_json::json;
 
 use crate::output::inert;
@@ -124,6 +126,12 @@ impl Failure {
     }
 }
 
+/// How a message names a file that the person named. Its letters stay as they are, though a message
+/// begins with a capital one.
+pub(crate) fn named_file(path: &Path) -> String {
+    format!("`{}`", displayable_line(&path.display().to_string()))
+}
+
 /// A message as a sentence of its own: with a capital letter and an end.
 pub(crate) fn sentence(message: &str) -> String {
     let mut chars = message.chars();
@@ -209,6 +217,12 @@ mod tests {
         assert_eq!(sentence("the disk is full"), "The disk is full.");
         assert_eq!(sentence("Nothing was sent."), "Nothing was sent.");
         assert_eq!(sentence(""), "");
+    }
+
+    #[test]
+    fn a_file_keeps_its_name_where_it_begins_a_sentence() {
+        let message = format!("{}: it is empty", named_file(Path::new("my sea.zip")));
+        assert_eq!(sentence(&message), "`my sea.zip`: it is empty.");
     }
 
     #[test]

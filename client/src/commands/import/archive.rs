@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::context::{Context, Need};
 use crate::photo::{self, Placed};
 use crate::records;
-use crate::report::Failure;
+use crate::report::{Failure, named_file};
 
 /// Records that are kept at once: all of them, or none.
 const AT_ONCE: usize = 64;
@@ -65,8 +65,7 @@ fn open(file: &Path) -> Result<Archive<File>, Failure> {
 }
 
 fn refused(file: &Path, error: Refused) -> Failure {
-    let name = displayable_line(&file.display().to_string());
-    let failure = Failure::fixable("import-file", format!("{name}: {error}."));
+    let failure = Failure::fixable("import-file", format!("{}: {error}.", named_file(file)));
     match error {
         Refused::NotAjar => failure.hint("Name an archive that `ajar export FILE.zip` wrote."),
         Refused::Read(_) => failure.hint("Check the name of the file and that it is yours."),

@@ -15,7 +15,7 @@ use crate::cli::Import;
 use crate::dates;
 use crate::output::Output;
 use crate::photo::{Placed, Prepared, prepare_bytes};
-use crate::report::Failure;
+use crate::report::{Failure, named_file};
 
 /// Entries of one durable batch.
 const ENTRIES: usize = 256;
@@ -165,9 +165,8 @@ impl<'a> Keeper<'a> {
         }
         prepare_bytes(Path::new(&name), Zeroizing::new(bytes), self.original).map_err(|failure| {
             let message = failure.message();
-            let name = ajar_journal::text::displayable_line(&name);
             let why = message
-                .strip_prefix(&format!("{name}: "))
+                .strip_prefix(&format!("{}: ", named_file(Path::new(&name))))
                 .unwrap_or(message);
             match failure.code() {
                 "not-a-photo" => format!("{why}; --original keeps such files as they are"),

@@ -15,13 +15,12 @@ use std::path::Path;
 
 use ajar_journal::import::{self, Format, Imprint, Reading, Refused};
 use ajar_journal::summary::Line;
-use ajar_journal::text::displayable_line;
 use ajar_sync::{DocId, RowQuery, Space, SpaceKind};
 
 use crate::cli::{Import, ImportFormat};
 use crate::context::{Context, Need};
 use crate::dates;
-use crate::report::Failure;
+use crate::report::{Failure, named_file};
 use keep::Keeper;
 use report::Outcome;
 use source::Source;
@@ -127,7 +126,7 @@ fn warn_of_the_future(reading: &mut Reading) {
 
 /// Why nothing can be read from a file, and what to do about it.
 fn refused(file: &Path, why: &Refused) -> Failure {
-    let name = displayable_line(&file.display().to_string());
+    let name = named_file(file);
     let (code, hint) = match why {
         Refused::Unclear => (
             "unclear-format",

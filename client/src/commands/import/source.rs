@@ -13,7 +13,7 @@ use ajar_journal::text::displayable_line;
 use rustix::fs::OFlags;
 
 use super::refused;
-use crate::report::Failure;
+use crate::report::{Failure, named_file};
 
 /// How many folders may lie in one another.
 const DEPTH_MAX: usize = 16;
@@ -27,7 +27,7 @@ pub(super) enum Source {
 
 impl Source {
     pub(super) fn open(path: &Path) -> Result<Self, Failure> {
-        let shown = displayable_line(&path.display().to_string());
+        let shown = named_file(path);
         let failed = |error: std::io::Error| {
             Failure::fixable(
                 "import-file",

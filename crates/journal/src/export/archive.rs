@@ -167,6 +167,10 @@ fn readme(records: usize, readings: usize, about: &About<'_>) -> String {
         Some(partner) => format!("{}, kept with {partner}", about.own_name),
         None => about.own_name.to_owned(),
     };
+    let records = match records {
+        1 => "1 record".to_owned(),
+        many => format!("{many} records"),
+    };
     let mut text = format!(
         "This is the journal of {whose}: {}.\n\
          \n\
@@ -176,7 +180,7 @@ fn readme(records: usize, readings: usize, about: &About<'_>) -> String {
          index.html      Open it in any browser: everything to read on one page, without a network.\n\
          entries/        The same, one file for each ({readings}), by year. Any editor opens them.\n\
          media/          Photos and files. Each is called after what is in it (SHA-256).\n\
-         data.json       Everything ({records} records) for programs. `ajar import` reads it.\n\
+         data.json       Everything ({records}) for programs. `ajar import` reads it.\n\
          manifest.json   What is in here, and the SHA-256 of each file.\n\
          \n\
          Each record says who wrote it. What something said before, and anything burned, is not in here.\n",
